@@ -1,0 +1,3 @@
+//! The `coldframe` command.
+
+fn main() {}
