@@ -7,10 +7,10 @@
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 
 /// Reads the time, and waits.
 pub trait Clock: Debug + Send + Sync + 'static {
@@ -47,12 +47,13 @@ impl Clock for SystemClock {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
     }
 
+    #[expect(clippy::disallowed_methods, reason = "this is the place that waits")]
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
         Box::pin(tokio::time::sleep(duration))
     }
 }
 
-/// A clock that stands still until it is told to go on; sleeping moves it.
+/// A clock that stands still until it is told to go on.
 ///
 /// ```
 /// use std::time::Duration;
@@ -66,18 +67,25 @@ impl Clock for SystemClock {
 #[derive(Debug, Clone)]
 pub struct ManualClock {
     start: DateTime<Utc>,
-    passed: Arc<Mutex<Duration>>,
+    passed: watch::Sender<Duration>,
+    hurried: bool,
 }
 
 impl ManualClock {
-    /// A clock that starts at `start`.
+    /// A clock that starts at `start`; whoever sleeps waits until somebody advances it.
     pub fn starting_at(start: DateTime<Utc>) -> Self {
-        Self { start, passed: Arc::default() }
+        Self { start, passed: watch::Sender::new(Duration::ZERO), hurried: false }
+    }
+
+    /// The same clock, but whoever sleeps advances it instead of waiting.
+    #[must_use]
+    pub fn hurried(self) -> Self {
+        Self { hurried: true, ..self }
     }
 
     /// Lets `duration` pass.
     pub fn advance(&self, duration: Duration) {
-        *self.passed.lock().unwrap_or_else(PoisonError::into_inner) += duration;
+        self.passed.send_modify(|passed| *passed += duration);
     }
 }
 
@@ -93,11 +101,18 @@ impl Clock for ManualClock {
     }
 
     fn elapsed(&self) -> Duration {
-        *self.passed.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.passed.borrow()
     }
 
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
-        self.advance(duration);
-        Box::pin(tokio::task::yield_now())
+        let (clock, until) = (self.clone(), self.elapsed() + duration);
+        Box::pin(async move {
+            if clock.hurried {
+                tokio::task::yield_now().await;
+                clock.advance(until.saturating_sub(clock.elapsed()));
+            }
+            let mut passed = clock.passed.subscribe();
+            let _ = passed.wait_for(|passed| *passed >= until).await;
+        })
     }
 }

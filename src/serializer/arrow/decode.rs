@@ -1,0 +1,293 @@
+//! An Arrow IPC file into record batches: the footer first, then message by message, each checked.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::buffer::Buffer;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use arrow::ipc::convert::fb_to_schema;
+use arrow::ipc::reader::FileDecoder;
+use arrow::ipc::{Block, Footer, MetadataVersion, root_as_footer, root_as_message};
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use tokio::sync::mpsc;
+
+use super::EXTENTS_KEY;
+use crate::checksum::Extents;
+use crate::error::{Error, Result, recover};
+use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
+
+const MAGIC: &[u8] = b"ARROW1";
+/// A message's buffers may take so many times the memory budget once they are decompressed.
+const EXPANSION: usize = 8;
+
+pub(super) struct ArrowTable {
+    file: Arc<File>,
+    rows: u64,
+}
+
+struct File {
+    source: CheckedSource,
+    schema: SchemaRef,
+    version: MetadataVersion,
+    dictionaries: Vec<Block>,
+    batches: Vec<Block>,
+    limit: usize,
+}
+
+fn decode_error(error: ArrowError) -> Error {
+    recover(Box::new(error))
+        .unwrap_or_else(|error| Error::damaged(format!("the Arrow file cannot be decoded: {error}")).with_source(error))
+}
+
+fn malformed() -> Error {
+    Error::damaged("the Arrow footer is malformed")
+}
+
+impl ArrowTable {
+    pub(super) async fn open(source: Arc<dyn Source>, memory: usize) -> Result<Self> {
+        let (footer, data_end) = read_footer(&*source).await?;
+        let parsed = guarded(|| Parsed::try_new(&footer, data_end))?;
+        let checked = CheckedSource::new(source.clone(), &parsed.runs, parsed.extents.as_ref())?;
+        let file = File {
+            source: checked,
+            schema: parsed.schema,
+            version: parsed.version,
+            dictionaries: parsed.dictionaries,
+            batches: parsed.batches,
+            limit: memory.saturating_mul(EXPANSION),
+        };
+        let rows = match source.part().rows {
+            Some(rows) => rows,
+            None => file.count_rows().await?,
+        };
+        Ok(Self { file: Arc::new(file), rows })
+    }
+}
+
+/// What a footer says.
+struct Parsed {
+    schema: SchemaRef,
+    version: MetadataVersion,
+    dictionaries: Vec<Block>,
+    batches: Vec<Block>,
+    /// The messages of each record batch, with the dictionaries before it: what one list of extents covers.
+    runs: Vec<Range<u64>>,
+    extents: Option<Extents>,
+}
+
+impl Parsed {
+    fn try_new(footer: &[u8], data_end: u64) -> Result<Self> {
+        let footer: Footer<'_> = root_as_footer(footer)
+            .map_err(|error| Error::damaged(format!("the Arrow footer cannot be read: {error}")))?;
+        let pairs = footer.custom_metadata().into_iter().flatten();
+        let extents = pairs.filter(|pair| pair.key() == Some(EXTENTS_KEY)).find_map(|pair| pair.value());
+        let extents = extents.map(Extents::decode).transpose()?;
+        let schema: Schema = fb_to_schema(footer.schema().ok_or_else(malformed)?);
+        let dictionaries: Vec<Block> = footer.dictionaries().into_iter().flatten().copied().collect();
+        let batches: Vec<Block> = footer.recordBatches().into_iter().flatten().copied().collect();
+        let runs = runs(&dictionaries, &batches, data_end).ok_or_else(malformed)?;
+        Ok(Self { schema: Arc::new(schema), version: footer.version(), dictionaries, batches, runs, extents })
+    }
+}
+
+/// From the end of one record batch to the end of the next, starting at its first message.
+fn runs(dictionaries: &[Block], batches: &[Block], data_end: u64) -> Option<Vec<Range<u64>>> {
+    let mut blocks: Vec<(Range<u64>, bool)> = Vec::with_capacity(dictionaries.len() + batches.len());
+    blocks.extend(dictionaries.iter().map(|block| Some((block_range(block)?, false))).collect::<Option<Vec<_>>>()?);
+    blocks.extend(batches.iter().map(|block| Some((block_range(block)?, true))).collect::<Option<Vec<_>>>()?);
+    blocks.sort_by_key(|(range, _)| range.start);
+    let mut runs = Vec::with_capacity(batches.len());
+    let mut start = None;
+    for (range, ends_a_run) in blocks {
+        if range.end > data_end {
+            return None;
+        }
+        let first = *start.get_or_insert(range.start);
+        if ends_a_run {
+            runs.push(first..range.end);
+            start = None;
+        }
+    }
+    start.is_none().then_some(runs)
+}
+
+fn block_range(block: &Block) -> Option<Range<u64>> {
+    let start = u64::try_from(block.offset()).ok()?;
+    let header = u64::try_from(block.metaDataLength()).ok()?;
+    let body = u64::try_from(block.bodyLength()).ok()?;
+    Some(start..start.checked_add(header)?.checked_add(body)?)
+}
+
+impl File {
+    async fn block(&self, block: &Block) -> Result<Buffer> {
+        let range = block_range(block).ok_or_else(malformed)?;
+        let bytes = self.source.read(&[range]).await?.pop().unwrap_or_default();
+        Ok(Buffer::from(bytes))
+    }
+
+    async fn decoder(&self, columns: Option<&Vec<usize>>) -> Result<FileDecoder> {
+        let mut decoder = FileDecoder::new(self.schema.clone(), self.version);
+        if let Some(columns) = columns {
+            decoder = decoder.with_projection(columns.clone());
+        }
+        for block in &self.dictionaries {
+            let buffer = self.block(block).await?;
+            guarded(|| {
+                check_message(&buffer, block, self.limit)?;
+                decoder.read_dictionary(block, &buffer).map_err(decode_error)
+            })?;
+        }
+        Ok(decoder)
+    }
+
+    async fn count_rows(&self) -> Result<u64> {
+        let mut rows = 0;
+        for block in &self.batches {
+            let header =
+                block_range(block).map(|range| range.start..range.end - u64::try_from(block.bodyLength()).unwrap_or(0));
+            let bytes = self.source.read(&[header.ok_or_else(malformed)?]).await?.pop().unwrap_or_default();
+            rows += guarded(|| header_rows(&bytes))?;
+        }
+        Ok(rows)
+    }
+
+    async fn send(&self, plan: ReadPlan, total: u64, sender: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
+        let decoder = self.decoder(plan.columns.as_ref()).await?;
+        let mut start = 0;
+        for block in &self.batches {
+            if start >= plan.rows.end {
+                return Ok(());
+            }
+            let buffer = tokio::select! {
+                buffer = self.block(block) => buffer?,
+                () = sender.closed() => return Ok(()),
+            };
+            let rows = guarded(|| header_rows(&buffer))?;
+            let end = start + rows;
+            if end > total {
+                return Err(Error::damaged("the Arrow file has more rows than was written"));
+            }
+            if end > plan.rows.start {
+                let batch = guarded(|| self.decode(&decoder, block, &buffer))?;
+                let batch = cut(batch, start, &plan.rows);
+                for slice in pieces(&batch, &plan) {
+                    if sender.send(Ok(slice)).await.is_err() {
+                        return Ok(());
+                    }
+                }
+            }
+            start = end;
+        }
+        if start < total && plan.rows.end == total {
+            return Err(Error::damaged(format!("the Arrow file has {start} rows, {total} were written")));
+        }
+        Ok(())
+    }
+
+    fn decode(&self, decoder: &FileDecoder, block: &Block, buffer: &Buffer) -> Result<RecordBatch> {
+        check_message(buffer, block, self.limit)?;
+        decoder.read_record_batch(block, buffer).map_err(decode_error)?.ok_or_else(malformed)
+    }
+}
+
+impl TableReader for ArrowTable {
+    fn schema(&self) -> SchemaRef {
+        self.file.schema.clone()
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn batches(&self, plan: ReadPlan) -> BoxStream<'static, Result<RecordBatch>> {
+        let (sender, receiver) = mpsc::channel(1);
+        let (file, total) = (self.file.clone(), self.rows);
+        tokio::spawn(async move {
+            if let Err(error) = file.send(plan, total, &sender).await {
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        futures::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|item| (item, receiver)) })
+            .boxed()
+    }
+}
+
+/// The footer's flatbuffer, and where the messages end.
+async fn read_footer(source: &dyn Source) -> Result<(Bytes, u64)> {
+    let part = source.part();
+    let tail = match &part.footer {
+        Some(footer) => read_section(source, footer, part.size, "Arrow footer").await?,
+        None if source.is_checked() => {
+            let end = read_range(source, part.size.saturating_sub(10)..part.size).await?;
+            let length = end.get(..4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes);
+            let start = length.and_then(|length| part.size.checked_sub(u64::from(length) + 10));
+            read_range(source, start.ok_or_else(malformed)?..part.size).await?
+        }
+        None => return Err(Error::damaged("the reference does not say where the Arrow footer is")),
+    };
+    let footer = tail.len().checked_sub(10).filter(|_| tail.ends_with(MAGIC)).map(|end| tail.slice(..end));
+    Ok((footer.ok_or_else(malformed)?, part.size.saturating_sub(tail.len() as u64)))
+}
+
+/// The message in a block, past the marker and the length before it.
+fn message(buffer: &[u8]) -> Result<arrow::ipc::Message<'_>> {
+    let marked = buffer.starts_with(&[0xff; 4]);
+    let bytes = buffer.get(if marked { 8 } else { 4 }..).ok_or_else(malformed)?;
+    root_as_message(bytes).map_err(|error| Error::damaged(format!("an Arrow message cannot be read: {error}")))
+}
+
+fn header_rows(buffer: &[u8]) -> Result<u64> {
+    let rows = message(buffer)?.header_as_record_batch().map(|batch| batch.length());
+    rows.and_then(|rows| u64::try_from(rows).ok()).ok_or_else(malformed)
+}
+
+/// Refuses a message whose buffers lie outside it, or claim to be larger than the budget allows once decompressed.
+fn check_message(buffer: &Buffer, block: &Block, limit: usize) -> Result<()> {
+    let message = message(buffer)?;
+    let batch = match message.header_as_dictionary_batch() {
+        Some(dictionary) => dictionary.data(),
+        None => message.header_as_record_batch(),
+    };
+    let batch = batch.ok_or_else(malformed)?;
+    let start = usize::try_from(block.metaDataLength()).map_err(|_| malformed())?;
+    let body = buffer.as_slice().get(start..).ok_or_else(malformed)?;
+    let mut total = 0_usize;
+    for described in batch.buffers().into_iter().flatten() {
+        let from = usize::try_from(described.offset()).map_err(|_| malformed())?;
+        let length = usize::try_from(described.length()).map_err(|_| malformed())?;
+        let bytes = from.checked_add(length).and_then(|to| body.get(from..to)).ok_or_else(malformed)?;
+        if batch.compression().is_some() && length > 0 {
+            let claimed = bytes.get(..8).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()).map(i64::from_le_bytes);
+            match claimed {
+                Some(-1) => {}
+                Some(claimed) => total = total.saturating_add(usize::try_from(claimed).map_err(|_| malformed())?),
+                None => return Err(malformed()),
+            }
+        }
+    }
+    if total > limit {
+        return Err(Error::damaged(format!("an Arrow message claims {total} bytes once decompressed"))
+            .with_hint("raise the memory budget if the file is trusted"));
+    }
+    Ok(())
+}
+
+/// The rows of `batch`, which starts at row `start`, that are wanted.
+fn cut(batch: RecordBatch, start: u64, wanted: &Range<u64>) -> RecordBatch {
+    let rows = batch.num_rows();
+    let from = usize::try_from(wanted.start.saturating_sub(start)).unwrap_or(rows).min(rows);
+    let to = usize::try_from(wanted.end - start).unwrap_or(rows).clamp(from, rows);
+    if (from, to) == (0, rows) { batch } else { batch.slice(from, to - from) }
+}
+
+fn pieces(batch: &RecordBatch, plan: &ReadPlan) -> Vec<RecordBatch> {
+    let rows = batch.num_rows();
+    let step = plan.batch_rows.max(1);
+    if rows <= step {
+        return vec![batch.clone()];
+    }
+    (0..rows).step_by(step).map(|start| batch.slice(start, step.min(rows - start))).collect()
+}

@@ -1,0 +1,97 @@
+//! `bytes`: raw bytes with a media type.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, StreamExt};
+
+use super::{CheckedSource, Encoder, Ending, Piece, Readable, Serializer, Sink, Source, wrong_piece, wrong_shape};
+use crate::checksum::Extents;
+use crate::error::Result;
+use crate::reference::Descriptor;
+use crate::value::Shape;
+
+/// How many bytes of a stored file are read at once.
+const READ_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Holds raw bytes; says what they are by a media type.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RawBytes {
+    /// The media type, such as `text/csv`.
+    pub media_type: Option<String>,
+}
+
+impl RawBytes {
+    pub(super) fn from_descriptor(descriptor: &Descriptor) -> Result<Self> {
+        descriptor.only(&["media_type"])?;
+        let media_type = descriptor.text("media_type")?.map(str::to_owned);
+        if let Some(media_type) = &media_type
+            && !(media_type.contains('/') && media_type.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' '))
+        {
+            return Err(descriptor.refuse("media_type", &format!("`{}` is no media type", media_type.escape_debug())));
+        }
+        Ok(Self { media_type })
+    }
+}
+
+#[async_trait]
+impl Serializer for RawBytes {
+    fn descriptor(&self) -> Descriptor {
+        let descriptor = Descriptor::new("bytes");
+        match &self.media_type {
+            Some(media_type) => descriptor.with("media_type", media_type.as_str()),
+            None => descriptor,
+        }
+    }
+
+    fn extension(&self) -> String {
+        "bin".into()
+    }
+
+    fn check(&self, shape: &Shape) -> Result<()> {
+        match shape {
+            Shape::Bytes => Ok(()),
+            other => Err(wrong_shape("bytes", "bytes", other, "use `parquet` for tables, `json` for JSON values")),
+        }
+    }
+
+    fn encoder(&self, shape: &Shape, _memory: usize) -> Result<Box<dyn Encoder>> {
+        self.check(shape)?;
+        Ok(Box::new(BytesEncoder))
+    }
+
+    async fn open(&self, source: Arc<dyn Source>, _memory: usize) -> Result<Readable> {
+        let size = source.part().size;
+        let checked = Arc::new(open_checked(source)?);
+        let pieces = stream::iter((0..size).step_by(READ_BYTES as usize)).then(move |start| {
+            let checked = checked.clone();
+            async move {
+                let range = start..(start + READ_BYTES).min(size);
+                Ok(checked.read(&[range]).await?.pop().unwrap_or_default())
+            }
+        });
+        Ok(Readable::Bytes(pieces.boxed()))
+    }
+}
+
+/// A whole file as one run of extents, whose checksums the reference holds.
+pub(super) fn open_checked(source: Arc<dyn Source>) -> Result<CheckedSource> {
+    let extents = source.part().extents.as_deref().map(Extents::decode).transpose()?;
+    let size = source.part().size;
+    CheckedSource::new(source, &[0..size], extents.as_ref())
+}
+
+struct BytesEncoder;
+
+impl Encoder for BytesEncoder {
+    fn write(&mut self, piece: Piece, sink: &mut Sink) -> Result<()> {
+        match piece {
+            Piece::Bytes(bytes) => sink.push(bytes),
+            other => Err(wrong_piece(&other)),
+        }
+    }
+
+    fn finish(&mut self, sink: &mut Sink) -> Result<()> {
+        sink.end_part(Ending { extents_in_reference: true, ..Ending::default() })
+    }
+}

@@ -1,0 +1,56 @@
+//! Which columns Parquet gives back exactly; the others are refused before a byte is written.
+
+use arrow::datatypes::{DataType, Field, IntervalUnit, Schema};
+
+use serde_json::{Value as Json, json};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::serializer::compact::any_type;
+
+pub(super) fn check_schema(schema: &Schema) -> Result<()> {
+    for field in schema.fields() {
+        if let Some(why) = obstacle(field) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("column `{}` is {}: {why}", field.name(), field.data_type()),
+            )
+            .with_hint("the serializer `arrow` holds every Arrow type: use serializer `arrow`, or cast the column"));
+        }
+    }
+    Ok(())
+}
+
+/// Why Parquet cannot hold a field exactly, if so.
+fn obstacle(field: &Field) -> Option<&'static str> {
+    match field.data_type() {
+        DataType::Union(..) => Some("Parquet has no unions"),
+        DataType::RunEndEncoded(..) => Some("Parquet does not keep run ends"),
+        DataType::Interval(IntervalUnit::MonthDayNano) => Some("Parquet has no interval of nanoseconds"),
+        DataType::Struct(fields) if fields.is_empty() => Some("Parquet has no struct without fields"),
+        DataType::Struct(fields) => fields.iter().find_map(|field| obstacle(field)),
+        DataType::List(inner)
+        | DataType::LargeList(inner)
+        | DataType::ListView(inner)
+        | DataType::LargeListView(inner)
+        | DataType::FixedSizeList(inner, _)
+        | DataType::Map(inner, _) => obstacle(inner),
+        DataType::Dictionary(_, values) => dictionary_obstacle(values),
+        _ => None,
+    }
+}
+
+fn dictionary_obstacle(values: &DataType) -> Option<&'static str> {
+    match values {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => None,
+        _ => Some("Parquet keeps dictionaries of text and binary values only"),
+    }
+}
+
+/// What a table loses that Parquet holds: no value, but how a dictionary was laid out.
+pub(super) fn losses(schema: &Schema) -> Vec<Json> {
+    let dictionary = |field: &&std::sync::Arc<Field>| {
+        any_type(field.data_type(), &|data_type| matches!(data_type, DataType::Dictionary(..)))
+    };
+    let lost = "the order of its dictionary, and the values in it that no row uses";
+    schema.fields().iter().filter(dictionary).map(|field| json!({"column": field.name(), "loses": lost})).collect()
+}

@@ -1,0 +1,296 @@
+//! Parquet into record batches: the footer first, then row group by row group, each read whole and checked.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use parquet::DecodeResult;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
+use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use tokio::sync::mpsc;
+
+use super::{EXTENTS_KEY, ROWS_KEY, footer};
+use crate::checksum::Extents;
+use crate::error::{Error, Result, recover};
+use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
+
+/// The four bytes that a Parquet file begins and ends with.
+const MAGIC: &[u8] = b"PAR1";
+
+pub(super) struct ParquetTable {
+    source: Arc<CheckedSource>,
+    metadata: ArrowReaderMetadata,
+    schema: SchemaRef,
+    rows: u64,
+}
+
+fn decode_error(error: ParquetError) -> Error {
+    recover(Box::new(error)).unwrap_or_else(|error| {
+        Error::damaged(format!("the Parquet file cannot be decoded: {error}")).with_source(error)
+    })
+}
+
+impl ParquetTable {
+    pub(super) async fn open(source: Arc<dyn Source>) -> Result<Self> {
+        let (tail, data_end) = read_tail(&*source).await?;
+        let metadata = guarded(|| parse(&tail))?;
+        let file = metadata.metadata().file_metadata();
+        let value = |key: &str| {
+            let pairs = file.key_value_metadata().map(Vec::as_slice).unwrap_or_default();
+            pairs.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.clone())
+        };
+        let extents = value(EXTENTS_KEY).as_deref().map(Extents::decode).transpose()?;
+        let runs = chunk_ranges(metadata.metadata(), data_end)?;
+        let schema = schema_of(&metadata);
+        let rows = match value(ROWS_KEY) {
+            Some(rows) if schema.fields().is_empty() => rows.parse().ok(),
+            _ => group_rows(metadata.metadata()),
+        };
+        let rows = rows.filter(|rows| source.part().rows.is_none_or(|expected| expected == *rows));
+        let rows =
+            rows.ok_or_else(|| Error::damaged("the Parquet file has another number of rows than was written"))?;
+        let source = Arc::new(CheckedSource::new(source, &runs, extents.as_ref())?);
+        Ok(Self { source, metadata, schema, rows })
+    }
+
+    fn decoder(&self, plan: &ReadPlan) -> Result<ParquetPushDecoder> {
+        let (groups, skipped) = groups_for(self.metadata.metadata().row_groups(), &plan.rows);
+        let batch_rows = self.batch_rows(plan, &groups);
+        let mut builder = ParquetPushDecoderBuilder::new_with_metadata(self.metadata.clone())
+            .with_row_groups(groups)
+            .with_batch_size(batch_rows)
+            .with_offset(narrow(plan.rows.start - skipped))
+            .with_limit(narrow(plan.rows.end - plan.rows.start));
+        if let Some(columns) = &plan.columns {
+            let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
+            builder = builder.with_projection(mask);
+        }
+        builder.build().map_err(decode_error)
+    }
+
+    /// So many rows that a batch stays within the plan's bytes, by what the row groups say of their values.
+    fn batch_rows(&self, plan: &ReadPlan, groups: &[usize]) -> usize {
+        let widest = groups.iter().filter_map(|group| {
+            let group = self.metadata.metadata().row_groups().get(*group)?;
+            Some(group_bytes(group, plan, &self.schema) / group.num_rows().max(1).unsigned_abs())
+        });
+        let per_row = narrow(widest.max().unwrap_or(1).max(1));
+        (plan.batch_bytes / per_row).clamp(1, plan.batch_rows.max(1))
+    }
+}
+
+impl TableReader for ParquetTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn column_bytes(&self) -> Option<Vec<u64>> {
+        let mut bytes = vec![0; self.schema.fields().len()];
+        for group in self.metadata.metadata().row_groups() {
+            for (leaf, chunk) in group.columns().iter().enumerate() {
+                let root = self.metadata.parquet_schema().get_column_root_idx(leaf);
+                if let Some(bytes) = bytes.get_mut(root) {
+                    *bytes += chunk.compressed_size().unsigned_abs();
+                }
+            }
+        }
+        Some(bytes)
+    }
+
+    fn batches(&self, plan: ReadPlan) -> BoxStream<'static, Result<RecordBatch>> {
+        let schema = match &plan.columns {
+            Some(columns) => self.schema.project(columns).map(Arc::new).unwrap_or_else(|_| self.schema.clone()),
+            None => self.schema.clone(),
+        };
+        if schema.fields().is_empty() {
+            return counted(schema, plan);
+        }
+        let decoder = match guarded(|| self.decoder(&plan)) {
+            Ok(decoder) => decoder,
+            Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
+        };
+        let (sender, receiver) = mpsc::channel(1);
+        let source = self.source.clone();
+        tokio::spawn(async move {
+            if let Err(error) = drive(decoder, source, schema, &sender).await {
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        futures::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|item| (item, receiver)) })
+            .boxed()
+    }
+}
+
+/// Fetches one row group while the one before is decoded, and hands batches on as the reader takes them.
+async fn drive(
+    mut decoder: ParquetPushDecoder,
+    source: Arc<CheckedSource>,
+    schema: SchemaRef,
+    sender: &mpsc::Sender<Result<RecordBatch>>,
+) -> Result<()> {
+    let mut decoding: Option<tokio::task::JoinHandle<Result<()>>> = None;
+    loop {
+        let step = guarded(|| decoder.try_next_reader().map_err(decode_error))?;
+        match step {
+            DecodeResult::NeedsData(ranges) => {
+                let bytes: Vec<Bytes> = tokio::select! {
+                    read = source.read(&ranges) => read?,
+                    () = sender.closed() => return Ok(()),
+                };
+                guarded(|| decoder.push_ranges(ranges, bytes).map_err(decode_error))?;
+            }
+            DecodeResult::Data(reader) => {
+                finished(decoding.take()).await?;
+                let (sender, schema) = (sender.clone(), schema.clone());
+                decoding = Some(tokio::task::spawn_blocking(move || decode(reader, &schema, &sender)));
+            }
+            DecodeResult::Finished => return finished(decoding.take()).await,
+        }
+    }
+}
+
+async fn finished(decoding: Option<tokio::task::JoinHandle<Result<()>>>) -> Result<()> {
+    match decoding {
+        None => Ok(()),
+        Some(task) => task.await.map_err(|error| Error::internal(format!("decoding ended early: {error}")))?,
+    }
+}
+
+fn decode(
+    mut reader: ParquetRecordBatchReader,
+    schema: &SchemaRef,
+    sender: &mpsc::Sender<Result<RecordBatch>>,
+) -> Result<()> {
+    loop {
+        let next = guarded(|| {
+            let batch = reader.next().transpose().map_err(|error| decode_error(ParquetError::from(error)))?;
+            // The reader forgets the schema's metadata.
+            batch.map(|batch| attach(batch, schema)).transpose()
+        });
+        match next {
+            Ok(None) => return Ok(()),
+            Ok(Some(batch)) => {
+                if sender.blocking_send(Ok(batch)).is_err() {
+                    return Ok(());
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn attach(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    RecordBatch::try_new(schema.clone(), batch.columns().to_vec())
+        .map_err(|error| Error::damaged(format!("the Parquet file does not hold its own schema: {error}")))
+}
+
+/// The footer, and where the data before it and the page index ends.
+async fn read_tail(source: &dyn Source) -> Result<(Bytes, u64)> {
+    let part = source.part();
+    if let Some(footer) = &part.footer {
+        let tail = read_section(source, footer, part.size, "Parquet footer").await?;
+        let index = part.index.as_ref().map_or(0, |index| index.size);
+        return Ok((tail, part.size.saturating_sub(footer.size).saturating_sub(index)));
+    }
+    if !source.is_checked() {
+        return Err(Error::damaged("the reference does not say where the Parquet footer is"));
+    }
+    let end = read_range(source, part.size.saturating_sub(8)..part.size).await?;
+    let length = end.get(..4).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes);
+    let start = length.and_then(|length| part.size.checked_sub(u64::from(length) + 8));
+    let start = start.ok_or_else(|| Error::damaged("the file is no Parquet file"))?;
+    Ok((read_range(source, start..part.size).await?, start))
+}
+
+fn parse(tail: &[u8]) -> Result<ArrowReaderMetadata> {
+    let thrift = tail.len().checked_sub(8).and_then(|end| tail.get(..end));
+    let thrift =
+        thrift.filter(|_| tail.ends_with(MAGIC)).ok_or_else(|| Error::damaged("the file is no Parquet file"))?;
+    footer::check_lists(thrift)?;
+    let metadata = ParquetMetaDataReader::decode_metadata(thrift).map_err(decode_error)?;
+    ArrowReaderMetadata::try_new(Arc::new(metadata), ArrowReaderOptions::new()).map_err(decode_error)
+}
+
+/// The bytes of every column chunk, in the order of the file.
+fn chunk_ranges(metadata: &ParquetMetaData, end: u64) -> Result<Vec<Range<u64>>> {
+    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns).map(|chunk| {
+        let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
+        let start = u64::try_from(start).ok();
+        let stop =
+            start.zip(u64::try_from(chunk.compressed_size()).ok()).and_then(|(start, size)| start.checked_add(size));
+        start.zip(stop).filter(|(_, stop)| *stop <= end).map(|(start, stop)| start..stop)
+    });
+    chunks.collect::<Option<_>>().ok_or_else(|| Error::damaged("the Parquet footer points outside the file's data"))
+}
+
+fn group_rows(metadata: &ParquetMetaData) -> Option<u64> {
+    let rows = metadata.row_groups().iter().map(|group| u64::try_from(group.num_rows()).ok());
+    rows.sum::<Option<u64>>()
+}
+
+fn schema_of(metadata: &ArrowReaderMetadata) -> SchemaRef {
+    let schema = metadata.schema();
+    let mut kept = schema.metadata().clone();
+    kept.retain(|key, _| key != EXTENTS_KEY && key != ROWS_KEY);
+    Arc::new(Schema::new_with_metadata(schema.fields().clone(), kept))
+}
+
+/// The row groups that hold `rows`, and how many rows come before the first of them.
+fn groups_for(groups: &[RowGroupMetaData], rows: &Range<u64>) -> (Vec<usize>, u64) {
+    let (mut start, mut skipped, mut wanted) = (0_u64, rows.start, Vec::new());
+    for (number, group) in groups.iter().enumerate() {
+        let end = start + group.num_rows().unsigned_abs();
+        if end > rows.start && start < rows.end {
+            if wanted.is_empty() {
+                skipped = start;
+            }
+            wanted.push(number);
+        }
+        start = end;
+    }
+    (wanted, skipped)
+}
+
+/// About how many bytes the planned columns of a group take once decoded.
+fn group_bytes(group: &RowGroupMetaData, plan: &ReadPlan, schema: &Schema) -> u64 {
+    let descriptor = group.schema_descr();
+    let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| {
+        plan.columns.as_ref().is_none_or(|columns| columns.contains(&descriptor.get_column_root_idx(*leaf)))
+    });
+    let bytes = chunks.map(|(leaf, chunk)| {
+        let values = chunk.num_values().unsigned_abs();
+        let root = schema.fields().get(descriptor.get_column_root_idx(leaf)).map(|field| field.data_type());
+        match chunk.unencoded_byte_array_data_bytes() {
+            _ if matches!(root, Some(DataType::Dictionary(..))) => values * 4,
+            Some(bytes) => bytes.unsigned_abs() + values * 16,
+            None => values * 16,
+        }
+    });
+    bytes.sum()
+}
+
+/// Batches of a table without columns, which is nothing but a number of rows.
+fn counted(schema: SchemaRef, plan: ReadPlan) -> BoxStream<'static, Result<RecordBatch>> {
+    let step = plan.batch_rows.max(1);
+    let batches = plan.rows.clone().step_by(step).map(move |start| {
+        let rows = narrow((plan.rows.end - start).min(step as u64));
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        RecordBatch::try_new_with_options(schema.clone(), vec![], &options)
+            .map_err(|error| Error::internal(error.to_string()))
+    });
+    futures::stream::iter(batches).boxed()
+}
+
+fn narrow(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

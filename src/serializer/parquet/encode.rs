@@ -1,0 +1,264 @@
+//! Record batches into Parquet: gather a row group, encode its columns in parallel, append them in order.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::TypePtr;
+
+use super::{EXTENTS_KEY, ROWS_KEY};
+use crate::error::{Error, ErrorKind, Result, recover};
+use crate::reference::Section;
+use crate::serializer::compact::{batch_bytes, compacted, slices};
+use crate::serializer::tray::Tray;
+use crate::serializer::{Encoder, Ending, Piece, Sink, wrong_piece};
+
+/// A row group is never longer, however narrow the table.
+const GROUP_ROWS: usize = 1024 * 1024;
+/// A part has at most so many column chunks, so that its footer stays within a few MiB.
+const PART_CHUNKS: usize = 30_000;
+/// Above so many columns, statistics are kept by column chunk only, and there is no page index.
+const PAGE_INDEX_COLUMNS: usize = 1_000;
+const SLICE_BYTES: usize = 4 * 1024 * 1024;
+
+pub(super) struct ParquetEncoder {
+    root: TypePtr,
+    properties: WriterPropertiesPtr,
+    columns: Vec<Column>,
+    leaves: usize,
+    group_bytes: usize,
+    threads: usize,
+    gathered: Gathered,
+    part: Option<OpenPart>,
+}
+
+/// One field, with a writer factory of its own: a group's columns are encoded one by one, not all at once.
+struct Column {
+    field: FieldRef,
+    factory: ArrowRowGroupWriterFactory,
+}
+
+#[derive(Default)]
+struct Gathered {
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
+}
+
+struct OpenPart {
+    writer: SerializedFileWriter<Tray>,
+    tray: Tray,
+    rows: u64,
+    chunks: usize,
+}
+
+fn encode_error(error: ParquetError) -> Error {
+    recover(Box::new(error)).unwrap_or_else(|error| {
+        Error::new(ErrorKind::Unsupported, format!("the table cannot be encoded as Parquet: {error}"))
+            .with_hint("the serializer `arrow` holds every Arrow type")
+            .with_source(error)
+    })
+}
+
+impl ParquetEncoder {
+    pub(super) fn try_new(schema: &SchemaRef, compression: Compression, memory: usize) -> Result<Self> {
+        let schema = &without_reserved(schema);
+        let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(schema).map_err(encode_error)?;
+        let properties = properties(schema, compression, descriptor.num_columns());
+        let columns = schema.fields().iter().map(|field| Column::try_new(field, &properties)).collect::<Result<_>>()?;
+        Ok(Self {
+            root: descriptor.root_schema_ptr(),
+            properties,
+            columns,
+            leaves: descriptor.num_columns(),
+            group_bytes: (memory / 4).max(1),
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            gathered: Gathered::default(),
+            part: None,
+        })
+    }
+
+    fn gather(&mut self, batch: RecordBatch, sink: &mut Sink) -> Result<()> {
+        let bytes = batch_bytes(&batch);
+        let full = self.gathered.rows + batch.num_rows() > GROUP_ROWS || self.gathered.bytes + bytes > self.group_bytes;
+        if full && self.gathered.rows > 0 {
+            self.write_group(sink)?;
+        }
+        self.gathered.rows += batch.num_rows();
+        self.gathered.bytes += bytes;
+        self.gathered.batches.push(batch);
+        Ok(())
+    }
+
+    fn write_group(&mut self, sink: &mut Sink) -> Result<()> {
+        let gathered = std::mem::take(&mut self.gathered);
+        if self.part.as_ref().is_some_and(|part| part.chunks > 0 && part.chunks + self.leaves > PART_CHUNKS) {
+            self.end_part(sink)?;
+        }
+        let part = self.open_part(sink)?;
+        if part.rows == 0 && gathered.rows == 0 {
+            return Ok(());
+        }
+        part.rows += gathered.rows as u64;
+        if self.columns.is_empty() || gathered.rows == 0 {
+            return Ok(());
+        }
+        let encoded = encode_columns(&self.columns, &gathered.batches, self.threads)?;
+        drop(gathered);
+        let Some(part) = self.part.as_mut() else { return Err(Error::internal("a part closed by itself")) };
+        part.chunks += self.leaves;
+        let mut group = part.writer.next_row_group().map_err(encode_error)?;
+        for chunk in encoded {
+            chunk.append_to_row_group(&mut group).map_err(encode_error)?;
+            sink.push(part.tray.take().into())?;
+            sink.end_run();
+        }
+        group.close().map(drop).map_err(encode_error)
+    }
+
+    fn open_part(&mut self, sink: &mut Sink) -> Result<&mut OpenPart> {
+        if self.part.is_none() {
+            let tray = Tray::default();
+            let writer = SerializedFileWriter::new(tray.clone(), self.root.clone(), self.properties.clone());
+            self.part =
+                Some(OpenPart { writer: writer.map_err(encode_error)?, tray: tray.clone(), rows: 0, chunks: 0 });
+            // The magic at the start belongs to no column chunk.
+            sink.copy(&tray.take())?;
+            sink.take_extents();
+        }
+        self.part.as_mut().ok_or_else(|| Error::internal("a part did not open"))
+    }
+
+    fn end_part(&mut self, sink: &mut Sink) -> Result<()> {
+        let Some(mut part) = self.part.take() else { return Ok(()) };
+        let mut tell =
+            |key: &str, value: String| part.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value));
+        tell(EXTENTS_KEY, sink.take_extents().encode());
+        if self.columns.is_empty() {
+            tell(ROWS_KEY, part.rows.to_string());
+        }
+        part.writer.finish().map_err(encode_error)?;
+        let tail = part.tray.take();
+        let (index, footer) = split_tail(&tail)?;
+        let index = (!index.is_empty()).then(|| Section::of(index));
+        let footer = Some(Section::of(footer));
+        sink.copy(&tail)?;
+        sink.end_part(Ending { rows: Some(part.rows), footer, index, extents_in_reference: false })
+    }
+}
+
+impl Encoder for ParquetEncoder {
+    fn write(&mut self, piece: Piece, sink: &mut Sink) -> Result<()> {
+        let Piece::Batch(batch) = piece else { return Err(wrong_piece(&piece)) };
+        if self.columns.is_empty() {
+            self.gathered.rows += batch.num_rows();
+            return self.write_group(sink);
+        }
+        for slice in slices(batch, SLICE_BYTES.min(self.group_bytes), GROUP_ROWS) {
+            self.gather(compacted(slice)?, sink)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, sink: &mut Sink) -> Result<()> {
+        if self.gathered.rows > 0 {
+            self.write_group(sink)?;
+        }
+        self.open_part(sink)?;
+        self.end_part(sink)
+    }
+}
+
+impl Column {
+    fn try_new(field: &FieldRef, properties: &WriterPropertiesPtr) -> Result<Self> {
+        let schema = Arc::new(Schema::new(vec![field.clone()]));
+        let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(&schema).map_err(encode_error)?;
+        let writer = SerializedFileWriter::new(Vec::new(), descriptor.root_schema_ptr(), properties.clone());
+        let factory = ArrowRowGroupWriterFactory::new(&writer.map_err(encode_error)?, schema);
+        Ok(Self { field: field.clone(), factory })
+    }
+
+    fn encode(&self, position: usize, batches: &[RecordBatch]) -> Result<Vec<ArrowColumnChunk>> {
+        let mut writers = self.factory.create_column_writers(0).map_err(encode_error)?;
+        for batch in batches {
+            let leaves = compute_leaves(&self.field, batch.column(position)).map_err(encode_error)?;
+            for (writer, leaf) in writers.iter_mut().zip(&leaves) {
+                writer.write(leaf).map_err(encode_error)?;
+            }
+        }
+        writers.into_iter().map(|writer| writer.close().map_err(encode_error)).collect()
+    }
+}
+
+/// Encodes every column of a group on `threads` threads; the chunks come in the order of the columns.
+fn encode_columns(columns: &[Column], batches: &[RecordBatch], threads: usize) -> Result<Vec<ArrowColumnChunk>> {
+    let next = AtomicUsize::new(0);
+    let encoded: Vec<Mutex<Option<Vec<ArrowColumnChunk>>>> = columns.iter().map(|_| Mutex::new(None)).collect();
+    let work = || -> Result<()> {
+        loop {
+            let position = next.fetch_add(1, Ordering::Relaxed);
+            let (Some(column), Some(slot)) = (columns.get(position), encoded.get(position)) else { return Ok(()) };
+            let chunks = column
+                .encode(position, batches)
+                .map_err(|error| error.within(format!("column `{}`", column.field.name())))?;
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunks);
+        }
+    };
+    std::thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads.min(columns.len())).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let others = helpers.into_iter().map(|helper| {
+            helper.join().unwrap_or_else(|_| Err(Error::internal("the Parquet encoder gave up on a column")))
+        });
+        others.fold(own, |outcome, other| outcome.and(other))
+    })?;
+    let mut chunks = Vec::with_capacity(columns.len());
+    for slot in encoded {
+        let column = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
+        chunks.extend(column.ok_or_else(|| Error::internal("a column was not encoded"))?);
+    }
+    Ok(chunks)
+}
+
+fn properties(schema: &Schema, compression: Compression, leaves: usize) -> WriterPropertiesPtr {
+    let wide = leaves > PAGE_INDEX_COLUMNS;
+    // Readers that do not know ARROW:schema look for the pandas index among the file's own keys.
+    let pandas = schema.metadata().get("pandas").map(|value| vec![KeyValue::new("pandas".to_owned(), value.clone())]);
+    let mut properties = WriterProperties::builder()
+        .set_compression(compression)
+        .set_statistics_enabled(if wide { EnabledStatistics::Chunk } else { EnabledStatistics::Page })
+        .set_offset_index_disabled(wide)
+        .set_key_value_metadata(pandas)
+        .build();
+    add_encoded_arrow_schema_to_metadata(schema, &mut properties);
+    Arc::new(properties)
+}
+
+/// The schema without what an earlier coldframe file left in its metadata.
+fn without_reserved(schema: &SchemaRef) -> SchemaRef {
+    let reserved = [EXTENTS_KEY, ROWS_KEY];
+    if !reserved.iter().any(|key| schema.metadata().contains_key(*key)) {
+        return schema.clone();
+    }
+    let mut metadata = schema.metadata().clone();
+    reserved.iter().for_each(|key| drop(metadata.remove(*key)));
+    Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata))
+}
+
+/// Cuts the end of a Parquet file into its page index and its footer.
+fn split_tail(tail: &[u8]) -> Result<(&[u8], &[u8])> {
+    let length = tail.len().checked_sub(8).and_then(|start| tail.get(start..start + 4));
+    let length = length.and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(u32::from_le_bytes);
+    length
+        .and_then(|length| tail.len().checked_sub(usize::try_from(length).ok()? + 8))
+        .and_then(|footer| tail.split_at_checked(footer))
+        .ok_or_else(|| Error::internal("the Parquet writer wrote no footer"))
+}

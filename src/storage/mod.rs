@@ -1,0 +1,180 @@
+//! Where results lie: a URL, path or profile becomes an object store.
+//!
+//! Everything above sees a [`Storage`]: an object store whose names start at the store's root, a second one that never
+//! repeats a request by itself (for commits), and what is known about both.
+
+mod cleaning;
+mod cloud;
+pub mod configuration;
+mod failure;
+mod local;
+mod location;
+mod object;
+pub mod sequence;
+mod upload;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use object_store::ObjectStore;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+
+pub(crate) use self::cleaning::Cleaning;
+pub use self::configuration::{Configuration, Setting};
+pub(crate) use self::failure::failure;
+pub use self::local::LocalFolder;
+pub(crate) use self::local::STAGING;
+pub use self::location::Location;
+pub(crate) use self::object::Object;
+pub(crate) use self::upload::Upload;
+
+use crate::error::{Error, Result};
+
+/// An object store whose names start at a store's root.
+#[derive(Clone)]
+pub struct Storage {
+    store: Arc<dyn ObjectStore>,
+    creates: Arc<dyn ObjectStore>,
+    url: Option<String>,
+    profile: Option<String>,
+    folder: Option<PathBuf>,
+    lists_in_order: bool,
+    cleaning: Cleaning,
+}
+
+impl Storage {
+    /// Opens a URL, path or profile. Nothing is read or written yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) or
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound), naming the profile or setting.
+    pub fn open(location: &Location, durable: bool) -> Result<Self> {
+        let profile = location.profile.clone();
+        let storage = match location.url.scheme() {
+            "file" => {
+                let folder = location.folder()?;
+                let store: Arc<dyn ObjectStore> = Arc::new(LocalFolder::new(folder.clone(), durable));
+                Self { folder: Some(folder), ..Self::of(store.clone(), store) }
+            }
+            "memory" => {
+                let store = rooted(memory(location.url.host_str().unwrap_or_default()), location.url.path())?;
+                Self::of(store.clone(), store)
+            }
+            _ => {
+                let (store, creates, root) = cloud::open(location)?;
+                let express = location.url.host_str().is_some_and(|bucket| bucket.ends_with("--x-s3"));
+                Self { lists_in_order: !express, ..Self::of(rooted(store, &root)?, rooted(creates, &root)?) }
+            }
+        };
+        Ok(Self { url: Some(location.printed()), profile, ..storage })
+    }
+
+    /// A store that the caller made; references to it carry no URL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if `root` is no path in it.
+    pub fn with_object_store(store: Arc<dyn ObjectStore>, root: &str) -> Result<Self> {
+        let store = rooted(store, root)?;
+        Ok(Self { lists_in_order: false, ..Self::of(store.clone(), store) })
+    }
+
+    fn of(store: Arc<dyn ObjectStore>, creates: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            store,
+            creates,
+            url: None,
+            profile: None,
+            folder: None,
+            lists_in_order: true,
+            cleaning: Cleaning::default(),
+        }
+    }
+
+    /// The object store.
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+
+    /// The same object store, which sends every request once.
+    pub fn creates(&self) -> &Arc<dyn ObjectStore> {
+        &self.creates
+    }
+
+    /// Clean-up that is under way.
+    pub(crate) fn cleaning(&self) -> &Cleaning {
+        &self.cleaning
+    }
+
+    /// Where it lies, without credentials; absent for a store that the caller made.
+    pub fn url(&self) -> Option<&str> {
+        self.url.as_deref()
+    }
+
+    /// The profile by which it was opened.
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// The folder, if it lies on the local disk.
+    pub fn folder(&self) -> Option<&std::path::Path> {
+        self.folder.as_deref()
+    }
+
+    /// Whether listings come in the order of names, so that the first page is enough to find the newest version.
+    pub fn lists_in_order(&self) -> bool {
+        self.lists_in_order
+    }
+}
+
+impl fmt::Debug for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Storage").field("url", &self.url).field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Storage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.folder, &self.url) {
+            (Some(folder), _) => write!(f, "{}", folder.display()),
+            (None, Some(url)) => f.write_str(url),
+            (None, None) => f.write_str("the object store"),
+        }
+    }
+}
+
+fn rooted(store: Arc<dyn ObjectStore>, root: &str) -> Result<Arc<dyn ObjectStore>> {
+    let root = root.trim_matches('/');
+    if root.is_empty() {
+        return Ok(store);
+    }
+    let path = Path::parse(root)
+        .map_err(|error| Error::invalid(format!("`{}` cannot be the root of a store: {error}", root.escape_debug())))?;
+    Ok(Arc::new(PrefixStore::new(store, path)))
+}
+
+/// The store in this process's memory of that name; it lives as long as somebody has it open.
+fn memory(name: &str) -> Arc<dyn ObjectStore> {
+    type Named = std::collections::BTreeMap<String, Weak<InMemory>>;
+    static OPEN: Mutex<Named> = Mutex::new(Named::new());
+    if name.is_empty() {
+        return Arc::new(InMemory::new());
+    }
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    open.retain(|_, store| store.strong_count() > 0);
+    if let Some(store) = open.get(name).and_then(Weak::upgrade) {
+        return store;
+    }
+    let store = Arc::new(InMemory::new());
+    open.insert(name.to_owned(), Arc::downgrade(&store));
+    store
+}
+
+/// A location as it may be shown: without the credentials that somebody may have written into it.
+pub(crate) fn without_secrets(location: &str) -> String {
+    failure::scrubbed(location)
+}

@@ -1,0 +1,125 @@
+//! Streams one object onto the storage, in parts once it is large.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+
+use super::{Cleaning, Storage, failure};
+use crate::error::{Error, Result};
+
+const FIRST_PART_BYTES: usize = 8 * 1024 * 1024;
+/// After so many parts their size doubles, so that storages that allow 10,000 hold an object of any size.
+const PARTS_OF_ONE_SIZE: usize = 1_000;
+
+/// One object on its way. Dropped before it is finished, it leaves nothing behind.
+pub(crate) struct Upload {
+    store: Arc<dyn ObjectStore>,
+    cleaning: Cleaning,
+    path: Path,
+    held: Vec<Bytes>,
+    held_bytes: usize,
+    in_flight_bytes: usize,
+    in_flight: VecDeque<(usize, BoxFuture<'static, Result<(), Error>>)>,
+    budget: usize,
+    parts: usize,
+    multipart: Option<Box<dyn MultipartUpload>>,
+}
+
+impl Upload {
+    /// An upload that holds at most about `budget` bytes.
+    pub(crate) fn new(storage: &Storage, path: Path, budget: usize) -> Self {
+        Self {
+            store: storage.store().clone(),
+            cleaning: storage.cleaning().clone(),
+            path,
+            held: Vec::new(),
+            held_bytes: 0,
+            in_flight_bytes: 0,
+            in_flight: VecDeque::new(),
+            budget,
+            parts: 0,
+            multipart: None,
+        }
+    }
+
+    fn part_bytes(&self) -> usize {
+        FIRST_PART_BYTES << (self.parts / PARTS_OF_ONE_SIZE).min(10)
+    }
+
+    /// Takes the next bytes.
+    pub(crate) async fn push(&mut self, bytes: Bytes) -> Result<()> {
+        self.held_bytes += bytes.len();
+        self.held.push(bytes);
+        if self.held_bytes >= self.part_bytes() { self.send_part().await } else { Ok(()) }
+    }
+
+    /// Makes the object whole; it is on the storage when this returns.
+    pub(crate) async fn finish(mut self) -> Result<()> {
+        if self.multipart.is_none() {
+            let payload: PutPayload = std::mem::take(&mut self.held).into_iter().collect();
+            return self.store.put(&self.path, payload).await.map(drop).map_err(failure);
+        }
+        if self.held_bytes > 0 {
+            self.send_part().await?;
+        }
+        while !self.in_flight.is_empty() {
+            self.wait_for_one().await?;
+        }
+        if let Some(multipart) = &mut self.multipart {
+            multipart.complete().await.map_err(failure)?;
+        }
+        self.multipart = None;
+        Ok(())
+    }
+
+    async fn send_part(&mut self) -> Result<()> {
+        let bytes = std::mem::take(&mut self.held_bytes);
+        let payload: PutPayload = std::mem::take(&mut self.held).into_iter().collect();
+        while !self.in_flight.is_empty() && self.in_flight_bytes + 2 * bytes > self.budget {
+            self.wait_for_one().await?;
+        }
+        let multipart = match &mut self.multipart {
+            Some(multipart) => multipart,
+            None => self.multipart.insert(self.store.put_multipart(&self.path).await.map_err(failure)?),
+        };
+        let sending = tokio::spawn(multipart.put_part(payload));
+        let sending = async move {
+            match sending.await {
+                Ok(sent) => sent.map_err(failure),
+                Err(error) => Err(Error::internal(format!("an upload ended early: {error}"))),
+            }
+        };
+        self.parts += 1;
+        self.in_flight_bytes += bytes;
+        self.in_flight.push_back((bytes, sending.boxed()));
+        Ok(())
+    }
+
+    async fn wait_for_one(&mut self) -> Result<()> {
+        if let Some((bytes, sending)) = self.in_flight.front_mut() {
+            sending.await?;
+            self.in_flight_bytes -= *bytes;
+            self.in_flight.pop_front();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let Some(mut multipart) = self.multipart.take() else { return };
+        let in_flight = std::mem::take(&mut self.in_flight);
+        self.cleaning.start(async move {
+            // A part that arrives after the abort would stay, and be paid for.
+            futures::future::join_all(in_flight.into_iter().map(|(_, sending)| sending)).await;
+            if let Err(error) = multipart.abort().await {
+                tracing::warn!(error = %failure(error), "an unfinished upload could not be aborted");
+            }
+        });
+    }
+}

@@ -1,0 +1,104 @@
+//! Opens a store: settings as data, components as objects.
+
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use super::{DEFAULT_MEMORY, Inner, ResultStore};
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, Result};
+use crate::serializer::Registry;
+use crate::storage::{Configuration, Location, Storage};
+
+/// The least that a put or scan can work with.
+const LEAST_MEMORY: usize = 16 * 1024 * 1024;
+
+/// Opens a [`ResultStore`] step by step.
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until `open`"]
+pub struct StoreBuilder {
+    location: Option<String>,
+    options: Vec<(String, String)>,
+    durable: Option<bool>,
+    memory: Option<usize>,
+    registry: Registry,
+    clock: Option<Arc<dyn Clock>>,
+    configuration: Option<Configuration>,
+}
+
+impl StoreBuilder {
+    /// A URL, a path or the name of a profile; where absent, what is configured, else `./.coldframe`.
+    pub fn location(self, location: impl Into<String>) -> Self {
+        Self { location: Some(location.into()), ..self }
+    }
+
+    /// An option of the storage, such as `region`; stronger than the profile's and the environment's.
+    pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.push((key.into(), value.into()));
+        self
+    }
+
+    /// Whether a put on a local disk survives a power loss; it does unless told otherwise.
+    pub fn durable(self, durable: bool) -> Self {
+        Self { durable: Some(durable), ..self }
+    }
+
+    /// How many bytes one put or scan may hold; 192 MiB where absent.
+    pub fn memory(self, bytes: usize) -> Self {
+        Self { memory: Some(bytes), ..self }
+    }
+
+    /// The serializers that the store knows.
+    pub fn registry(self, registry: Registry) -> Self {
+        Self { registry, ..self }
+    }
+
+    /// The clock.
+    pub fn clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..self }
+    }
+
+    /// What is configured outside the program; read from the environment and `coldframe.toml` where absent.
+    pub fn configuration(self, configuration: Configuration) -> Self {
+        Self { configuration: Some(configuration), ..self }
+    }
+
+    /// Opens the store. Nothing is read or written on the storage yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration),
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a profile,
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a URL.
+    pub async fn open(mut self) -> Result<ResultStore> {
+        let configuration = match self.configuration.take() {
+            Some(configuration) => configuration,
+            None => Configuration::ambient()?,
+        };
+        let location = self.location.clone().unwrap_or_else(|| configuration.store());
+        let storage = Location::resolve(&location, &self.options, &configuration)
+            .and_then(|location| Storage::open(&location, self.durable.unwrap_or(true)))
+            .map_err(|error| error.during("open", crate::storage::without_secrets(&location)))?;
+        self.build(storage, configuration)
+    }
+
+    pub(super) fn build(self, storage: Storage, configuration: Configuration) -> Result<ResultStore> {
+        let memory = match self.memory {
+            Some(memory) => memory,
+            None => configuration.memory()?.unwrap_or(DEFAULT_MEMORY),
+        };
+        if memory < LEAST_MEMORY {
+            return Err(Error::invalid(format!("a memory budget of {memory} bytes is too small"))
+                .with_hint(format!("give at least {} MiB", LEAST_MEMORY >> 20)));
+        }
+        let inner = Inner {
+            storage,
+            configuration,
+            registry: self.registry,
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            memory,
+            proven: OnceCell::new(),
+        };
+        Ok(ResultStore { inner: Arc::new(inner) })
+    }
+}

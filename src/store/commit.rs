@@ -1,0 +1,217 @@
+//! The one atomic step: create the next version's name if it is absent. See [`docs::commit`](crate::docs::commit).
+//!
+//! ```text
+//! data uploaded ─▶ list versions ─▶ create refs/<key>/@/<next>.json ─┬─ created ────────▶ committed
+//!       ▲               ▲                                           ├─ taken ─▶ next number, or a conflict
+//!       └ 15-minute rule┘ no older than 60 s                        └─ unclear ─▶ read it back, create again
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use object_store::path::Path;
+use object_store::{ObjectStoreExt, PutPayload};
+
+use super::Inner;
+use super::layout::{self, MARKER_BYTES, NameKind};
+use super::lifetime::Lifetime;
+use super::names::Names;
+use crate::error::{Error, ErrorKind, Result};
+use crate::reference::{Key, ResultReference, Version, WriteId};
+use crate::storage::failure;
+use crate::storage::sequence::{self, Creation};
+
+/// A listing that is older than this when it is needed is made again.
+const FRESH: Duration = Duration::from_secs(60);
+/// So many other writers may take the number before ours.
+const ATTEMPTS: usize = 500;
+
+/// Under which condition a version may be committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Condition {
+    /// As the next version, whatever there is.
+    #[default]
+    None,
+    /// If no version is there that is neither deleted nor expired.
+    Absent,
+    /// If the newest version that is neither deleted nor expired is this one; 0 for none.
+    After(u64),
+}
+
+/// The names of a key, and when they were listed.
+#[derive(Debug, Clone)]
+pub(crate) struct Listing {
+    names: Names,
+    at: Duration,
+}
+
+impl Listing {
+    pub(crate) async fn take(store: &Inner, key: &Key) -> Result<Self> {
+        let at = store.clock.elapsed();
+        Ok(Self { names: Names::newest(store, key).await?, at })
+    }
+
+    async fn fresh(self, store: &Inner, key: &Key) -> Result<Self> {
+        if store.clock.elapsed().saturating_sub(self.at) < FRESH { Ok(self) } else { Self::take(store, key).await }
+    }
+}
+
+/// Makes sure that the storage is a coldframe store, and creates only what is absent; once per opened store.
+pub(crate) async fn prove(store: &Inner) -> Result<()> {
+    let proving = store.proven.get_or_try_init(|| async {
+        let marker = layout::marker()?;
+        sequence::prove(&store.storage, &marker, Bytes::from_static(MARKER_BYTES)).await?;
+        match sequence::read(&store.storage, &marker).await? {
+            Some(found) if &*found == MARKER_BYTES => Ok(()),
+            _ => Err(Error::new(ErrorKind::Unsupported, "the store's marker coldframe.json is not of format 1")
+                .with_hint("a newer coldframe may have made this store: use that version, or another root")),
+        }
+    });
+    proving.await.copied()
+}
+
+/// Commits a reference as the next version of its key.
+pub(crate) async fn commit(
+    store: &Arc<Inner>,
+    reference: ResultReference,
+    condition: Condition,
+    lifetime: &Lifetime,
+    listing: Option<Listing>,
+) -> Result<ResultReference, Failed> {
+    let mut listing = listing;
+    // Once a name was sent that might exist under our write, the data stays.
+    let mut uncertain = false;
+    for attempt in 0..ATTEMPTS {
+        let done = step(store, &reference, condition, lifetime, listing.take(), &mut uncertain).await;
+        match done {
+            Ok(Some(committed)) => return Ok(committed),
+            Ok(None) => pause(store, attempt).await,
+            Err(error) => return Err(Failed { error, nothing_committed: !uncertain }),
+        }
+    }
+    let error = Error::new(ErrorKind::Unavailable, format!("{ATTEMPTS} other writers took the next version first"));
+    Err(Failed { error: error.with_hint("try again when fewer write to this key"), nothing_committed: !uncertain })
+}
+
+/// Why there is no commit, and whether that is certain, so that the data may be removed.
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    pub(crate) nothing_committed: bool,
+}
+
+async fn step(
+    store: &Inner,
+    reference: &ResultReference,
+    condition: Condition,
+    lifetime: &Lifetime,
+    listing: Option<Listing>,
+    uncertain: &mut bool,
+) -> Result<Option<ResultReference>> {
+    let key = reference.key();
+    let listing = match listing {
+        Some(listing) => listing.fresh(store, key).await?,
+        None => Listing::take(store, key).await?,
+    };
+    check_condition(store, key, &listing, condition).await?;
+    check_folding(store, key, &listing.names).await?;
+    let next = Version::new(listing.names.highest().map_or(0, Version::get) + 1)?;
+    let numbered = reference.clone().renumbered(next);
+    let path = layout::version(key, next, NameKind::Reference)?;
+    let write = reference.write();
+    let is_ours = |found: &Bytes| write_of(found) == Some(write);
+    let created = sequence::create(&store.storage, &*store.clock, &path, numbered.to_json().into(), is_ours, || {
+        lifetime.check(store)
+    });
+    match created.await {
+        Ok(Creation::Created) => Ok(Some(numbered)),
+        Ok(Creation::Taken(_)) => Ok(None),
+        Err(error) => {
+            *uncertain |= error.kind() == ErrorKind::OutcomeUnknown;
+            Err(match error.kind() {
+                ErrorKind::OutcomeUnknown => error.within(format!("write {write}, version {next}")),
+                _ => error,
+            })
+        }
+    }
+}
+
+async fn pause(store: &Inner, attempt: usize) {
+    let ceiling = Duration::from_millis(2) * u32::try_from(attempt.min(50) + 1).unwrap_or(1);
+    let pause = ceiling.mul_f64(rand::random());
+    store.clock.sleep(pause).await;
+}
+
+fn write_of(found: &[u8]) -> Option<WriteId> {
+    std::str::from_utf8(found)
+        .ok()
+        .and_then(|text| ResultReference::from_json(text).ok())
+        .map(|reference| reference.write())
+}
+
+/// Compares the newest version that counts with what the put asks for.
+pub(crate) async fn check_condition(store: &Inner, key: &Key, listing: &Listing, condition: Condition) -> Result<()> {
+    let wanted = match condition {
+        Condition::None => return Ok(()),
+        Condition::Absent => 0,
+        Condition::After(version) => version,
+    };
+    let found = newest_counted(store, key, &listing.names).await?.map_or(0, Version::get);
+    if found == wanted {
+        return Ok(());
+    }
+    let is = if found == 0 { "there is no version".to_owned() } else { format!("the newest version is {found}") };
+    Err(match condition {
+        Condition::Absent => Error::new(ErrorKind::Conflict, format!("it is not absent: {is}"))
+            .with_hint(format!("read it as {key}@{found}, or put without `if absent`")),
+        _ => Error::new(ErrorKind::Conflict, format!("{is}, not {wanted}"))
+            .with_hint("somebody else wrote meanwhile: read what is there and decide again"),
+    })
+}
+
+/// The newest version that is neither deleted nor expired, by the storage's clock.
+async fn newest_counted(store: &Inner, key: &Key, names: &Names) -> Result<Option<Version>> {
+    let Some(newest) = names.newest_shown() else { return Ok(None) };
+    let Some(expires) = expiry(store, key, newest.version).await? else { return Ok(Some(newest.version)) };
+    let now = storage_time(store).await?;
+    if expires > now {
+        return Ok(Some(newest.version));
+    }
+    // The newest is expired, and older ones may not be: the listing ended before them.
+    for listed in Names::all(store, key).await?.versions.iter().filter(|listed| listed.is_shown()) {
+        if expiry(store, key, listed.version).await?.is_none_or(|expires| expires > now) {
+            return Ok(Some(listed.version));
+        }
+    }
+    Ok(None)
+}
+
+async fn expiry(store: &Inner, key: &Key, version: Version) -> Result<Option<DateTime<Utc>>> {
+    Ok(store.load(key, version).await?.written().and_then(|written| written.expires))
+}
+
+/// The time by the storage's clock: that of a probe just written.
+pub(crate) async fn storage_time(store: &Inner) -> Result<DateTime<Utc>> {
+    let path = layout::probe(WriteId::draw(store.clock.now()))?;
+    let objects = store.storage.store();
+    objects.put(&path, PutPayload::from_static(b"probe")).await.map_err(failure)?;
+    let time = objects.head(&path).await.map(|meta| meta.last_modified).map_err(failure);
+    remove(store, &path).await;
+    time
+}
+
+/// Removes an object that nothing names; what is left is the sweep's.
+pub(crate) async fn remove(store: &Inner, path: &Path) {
+    match store.storage.store().delete(path).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+        Err(error) => tracing::debug!(error = %failure(error), %path, "an object was left for the sweep"),
+    }
+}
+
+/// On a file system that takes `Trips` and `trips` for one name, the second of them is refused.
+async fn check_folding(store: &Inner, key: &Key, names: &Names) -> Result<()> {
+    let folds = store.storage.folder().is_some_and(|folder| folder.join("COLDFRAME.JSON").exists());
+    let Some(listed) = names.newest_shown().filter(|_| folds) else { return Ok(()) };
+    store.load(key, listed.version).await.map(drop)
+}

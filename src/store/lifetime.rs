@@ -1,0 +1,76 @@
+//! How long a put may take: the pins of slow writers, and the 15-minute rule.
+
+use std::time::Duration;
+
+use object_store::ObjectStoreExt;
+
+use super::Inner;
+use super::layout;
+use crate::error::{Error, ErrorKind, Result};
+use crate::reference::WriteId;
+use crate::storage::failure;
+
+/// A put older than this is pinned.
+const PINNED_AFTER: Duration = Duration::from_secs(5 * 60);
+/// How often a pin is renewed.
+pub(crate) const RENEWED_EVERY: Duration = Duration::from_secs(60);
+/// A gap longer than this between a put's first request, its pins and its commit ends the put.
+const LONGEST_GAP: Duration = Duration::from_secs(15 * 60);
+
+/// The life of one put, by the clock that counts suspension.
+#[derive(Debug, Clone)]
+pub(crate) struct Lifetime {
+    write: WriteId,
+    started: Duration,
+    /// When the last pin was sent that was answered; the start before there is one.
+    confirmed: Duration,
+    pinned: bool,
+}
+
+impl Lifetime {
+    pub(crate) fn start(store: &Inner, write: WriteId) -> Self {
+        let now = store.clock.elapsed();
+        Self { write, started: now, confirmed: now, pinned: false }
+    }
+
+    /// Refuses to go on after too long a gap; asked before every sending of the commit.
+    pub(crate) fn check(&self, store: &Inner) -> Result<()> {
+        let gap = store.clock.elapsed().saturating_sub(self.confirmed);
+        if gap <= LONGEST_GAP {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unavailable, format!("the put stood still for {} minutes", gap.as_secs() / 60))
+            .with_hint("its data may have been swept away meanwhile, so nothing was committed: put again"))
+    }
+
+    /// Pins the put if it is old enough; to be called about every minute.
+    pub(crate) async fn renew(&mut self, store: &Inner) -> Result<()> {
+        self.check(store)?;
+        let sent = store.clock.elapsed();
+        if sent.saturating_sub(self.started) < PINNED_AFTER || sent.saturating_sub(self.confirmed) < RENEWED_EVERY {
+            return Ok(());
+        }
+        let answer = store.storage.store().put(&layout::pin(self.write)?, self.write.to_string().into()).await;
+        match answer {
+            // An answer that comes after the gap does not revive the put.
+            Ok(_) => {
+                self.check(store)?;
+                self.confirmed = sent;
+                self.pinned = true;
+            }
+            Err(error) => tracing::warn!(error = %failure(error), write = %self.write, "a pin could not be renewed"),
+        }
+        Ok(())
+    }
+
+    /// Removes the pin, once the put has ended either way.
+    pub(crate) async fn end(&self, store: &Inner) {
+        if !self.pinned {
+            return;
+        }
+        let Ok(path) = layout::pin(self.write) else { return };
+        if let Err(error) = store.storage.store().delete(&path).await {
+            tracing::debug!(error = %failure(error), write = %self.write, "a pin was left for the sweep");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! From what a call means to an opened result: the reference, checked, and a reader of each part.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use tokio::sync::OnceCell;
+
+use super::names::Names;
+use super::{Inner, Scan, Target, delete, layout, schema};
+use crate::error::{Error, ErrorKind, Result};
+use crate::literal::Literal;
+use crate::reference::{Key, Part, ResultReference, Version};
+use crate::serializer::{Readable, Serializer, Source, TableReader};
+use crate::storage::Object;
+use crate::value::Value;
+
+/// A result, opened: its reference is known, and each part's footer is read once it is needed.
+#[derive(Clone)]
+pub struct Opened {
+    pub(super) store: Arc<Inner>,
+    reference: ResultReference,
+    literal: Option<Literal>,
+    serializer: Option<Arc<dyn Serializer>>,
+    parts: Arc<[OpenPart]>,
+    schema: Option<SchemaRef>,
+}
+
+struct OpenPart {
+    source: Arc<PartSource>,
+    table: OnceCell<Arc<dyn TableReader>>,
+}
+
+impl Opened {
+    pub(super) async fn open(store: Arc<Inner>, target: Target) -> Result<Self> {
+        let reference = resolve(&store, target).await?;
+        refuse_expired(&store, &reference)?;
+        let paths = layout::check_parts(&reference)?;
+        let written = reference.written().ok_or_else(|| Error::internal("a full reference is compact"))?;
+        let (serializer, literal) = match written.serializer.name() {
+            "literal" => (None, written.serializer.get("value").and_then(Literal::from_json)),
+            _ => (Some(store.registry.build(&written.serializer)?), None),
+        };
+        if serializer.is_none() && literal.is_none() {
+            return Err(Error::damaged("the reference's literal has no value"));
+        }
+        let parts = written.parts.iter().zip(paths).map(|(part, path)| OpenPart {
+            source: Arc::new(PartSource {
+                store: store.clone(),
+                part: part.clone(),
+                object: Object::new(store.storage.store().clone(), path, part.size),
+                key: reference.key().clone(),
+                version: reference.version(),
+            }),
+            table: OnceCell::new(),
+        });
+        let parts: Arc<[OpenPart]> = parts.collect();
+        let mut opened = Self { reference, literal, serializer, parts, schema: None, store };
+        if opened.reference.written().is_some_and(|written| written.rows.is_some()) {
+            opened.schema = Some(opened.table_schema().await?);
+        }
+        opened.reference = opened.store.handed_out(opened.reference);
+        Ok(opened)
+    }
+
+    async fn table_schema(&self) -> Result<SchemaRef> {
+        match self.reference.written().and_then(|written| written.schema.as_deref()) {
+            Some(text) => schema::decode(text).map(Arc::new),
+            None => Ok(self.table(0).await?.schema()),
+        }
+    }
+
+    /// The full reference.
+    pub fn reference(&self) -> &ResultReference {
+        &self.reference
+    }
+
+    /// What it holds: `table`, `json`, `bytes` or `literal`.
+    pub fn kind(&self) -> &'static str {
+        let extents = self.parts.first().is_some_and(|part| part.source.part.extents.is_some());
+        match (&self.literal, &self.schema, &self.serializer) {
+            (Some(_), _, _) => "literal",
+            (None, Some(_), _) => "table",
+            (None, None, Some(serializer)) if extents && serializer.extension().starts_with("json") => "json",
+            _ => "bytes",
+        }
+    }
+
+    /// The schema, if it is a table.
+    pub fn schema(&self) -> Option<SchemaRef> {
+        self.schema.clone()
+    }
+
+    /// The rows, if it is a table.
+    pub fn rows(&self) -> Option<u64> {
+        self.reference.written().and_then(|written| written.rows)
+    }
+
+    /// The stored bytes of each column, where the format keeps columns apart; reads the footers.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Damaged`], or what the storage fails with.
+    pub async fn column_bytes(&self) -> Result<Option<Vec<u64>>> {
+        if self.schema.is_none() {
+            return Ok(None);
+        }
+        let mut total: Option<Vec<u64>> = None;
+        for part in 0..self.parts.len() {
+            let Some(bytes) = self.table(part).await?.column_bytes() else { return Ok(None) };
+            total = Some(match total {
+                None => bytes,
+                Some(total) => total.iter().zip(&bytes).map(|(total, bytes)| total + bytes).collect(),
+            });
+        }
+        Ok(total)
+    }
+
+    /// Reads some columns and rows of a table; see [`Scan`].
+    pub fn scan(&self) -> Scan {
+        Scan::of(self.clone())
+    }
+
+    /// Reads the whole value into memory.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Damaged`], or what the storage fails with.
+    pub async fn value(&self) -> Result<Value> {
+        let read = async {
+            if let Some(literal) = self.literal {
+                return Ok(Value::Json(literal.to_json()));
+            }
+            if self.schema.is_some() {
+                return self.scan().collect().await.map(Value::Table);
+            }
+            match self.readable(0).await? {
+                Readable::Json(value) => Ok(Value::Json(value)),
+                Readable::Bytes(mut pieces) => {
+                    let mut bytes = BytesMut::new();
+                    while let Some(piece) = pieces.try_next().await? {
+                        bytes.extend_from_slice(&piece);
+                    }
+                    Ok(Value::Bytes(bytes.freeze()))
+                }
+                Readable::Table(_) => Err(Error::damaged("the reference does not say how many rows its table has")),
+            }
+        };
+        read.await.map_err(|error| error.during("get", &self.reference))
+    }
+
+    /// The bytes of a result that holds bytes, as a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] if it holds something else, [`ErrorKind::Damaged`], or what the storage fails with.
+    pub async fn bytes(&self) -> Result<BoxStream<'static, Result<Bytes>>> {
+        let name = self.reference.to_string();
+        if self.schema.is_none()
+            && self.literal.is_none()
+            && let Readable::Bytes(bytes) = self.readable(0).await.map_err(|error| error.during("get", &name))?
+        {
+            return Ok(bytes.map_err(move |error| error.during("get", &name)).boxed());
+        }
+        Err(Error::invalid(format!("this result is not bytes but a {}", self.kind())).during("get", name))
+    }
+
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        self.parts.iter().map(|part| &part.source.part)
+    }
+
+    /// The reader of one part of a table; its footer is read once.
+    pub(super) async fn table(&self, part: usize) -> Result<Arc<dyn TableReader>> {
+        let open = self.parts.get(part).ok_or_else(|| Error::damaged("the reference has no part with its table"))?;
+        let table = open.table.get_or_try_init(|| async {
+            match self.readable(part).await? {
+                Readable::Table(table) => Ok(table),
+                _ => Err(Error::damaged("the reference says it is a table, and its part is none")),
+            }
+        });
+        table.await.cloned()
+    }
+
+    async fn readable(&self, part: usize) -> Result<Readable> {
+        let (Some(open), Some(serializer)) = (self.parts.get(part), &self.serializer) else {
+            return Err(Error::damaged("the reference has no parts"));
+        };
+        let readable = serializer.open(open.source.clone(), self.store.memory).await;
+        readable.map_err(|error| error.within(&open.source.part.path))
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("reference", &self.reference.to_string()).finish_non_exhaustive()
+    }
+}
+
+/// Whether a version stands, with as little reading as can be.
+pub(super) async fn exists(store: &Arc<Inner>, target: &Target) -> Result<bool> {
+    let found = async {
+        let reference = resolve(store, target.clone().compacted()).await?;
+        refuse_expired(store, &reference)
+    };
+    match found.await {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+impl Target {
+    /// Without what a full reference says of its parts: whether it still stands, only the storage knows.
+    fn compacted(self) -> Self {
+        match self {
+            Self::Reference(reference) => Self::Reference(Box::new(reference.compact())),
+            other => other,
+        }
+    }
+}
+
+/// The full reference of what is meant.
+pub(super) async fn resolve(store: &Arc<Inner>, target: Target) -> Result<ResultReference> {
+    match target {
+        Target::Reference(reference) if reference.written().is_some() => Ok(*reference),
+        Target::Reference(reference) => {
+            let found = version(store, reference.key(), reference.version()).await?;
+            if found.write() == reference.write() {
+                return Ok(found);
+            }
+            let (key, version) = (reference.key(), reference.version());
+            Err(Error::new(
+                ErrorKind::NotFound,
+                format!("version {version} was written by another put than the reference says"),
+            )
+            .with_hint(format!("the reference belongs to another store; {key}@{version} is what is here")))
+        }
+        Target::Version(key, number) => version(store, &key, number).await,
+        Target::Newest(key) => {
+            let names = Names::newest(store, &key).await?;
+            match names.newest_shown() {
+                Some(listed) => store.load(&key, listed.version).await,
+                None => Err(absent(store, &key, names.highest()).await),
+            }
+        }
+        Target::AsOf(key, at) => {
+            let names = Names::all(store, &key).await?;
+            for listed in names.versions.iter().filter(|listed| listed.written.is_some()) {
+                let reference = store.load(&key, listed.version).await?;
+                if reference.written().is_some_and(|written| written.created <= at) {
+                    return if listed.deleted {
+                        Err(delete::gone(store, &key, listed.version).await)
+                    } else {
+                        Ok(reference)
+                    };
+                }
+            }
+            Err(Error::new(ErrorKind::NotFound, format!("no version was there at {at}")))
+        }
+    }
+}
+
+async fn version(store: &Arc<Inner>, key: &Key, version: Version) -> Result<ResultReference> {
+    let loaded = store.load(key, version).await;
+    match delete::find(store, key, version).await? {
+        Some(_) => Err(delete::gone(store, key, version).await),
+        None => loaded,
+    }
+}
+
+async fn absent(store: &Inner, key: &Key, highest: Option<Version>) -> Error {
+    match highest {
+        Some(version) => delete::gone(store, key, version).await,
+        None => Error::new(ErrorKind::NotFound, format!("there is no such key in {}", store.storage))
+            .with_hint("`coldframe ls` shows the keys of a store"),
+    }
+}
+
+fn refuse_expired(store: &Inner, reference: &ResultReference) -> Result<()> {
+    match reference.written().and_then(|written| written.expires) {
+        Some(expires) if expires <= store.clock.now() => {
+            Err(Error::new(ErrorKind::Gone, format!("version {} expired at {expires}", reference.version()))
+                .with_hint("compute the result again"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Ranged reads of one part of a result.
+struct PartSource {
+    store: Arc<Inner>,
+    part: Part,
+    object: Object,
+    key: Key,
+    version: Version,
+}
+
+#[async_trait]
+impl Source for PartSource {
+    fn part(&self) -> &Part {
+        &self.part
+    }
+
+    async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let read = self.object.read(ranges).await;
+        match read {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.why_missing(error).await),
+            other => other,
+        }
+    }
+}
+
+impl PartSource {
+    /// A missing data object was deleted with its version, or it is damage.
+    async fn why_missing(&self, error: Error) -> Error {
+        match delete::find(&self.store, &self.key, self.version).await {
+            Ok(Some(_)) => delete::gone(&self.store, &self.key, self.version).await,
+            _ => error
+                .with_kind(ErrorKind::Damaged)
+                .with_hint("the reference stands and its data does not: restore the file, or compute the result again"),
+        }
+    }
+}
+
+impl fmt::Debug for PartSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PartSource").field("path", &self.part.path).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,237 @@
+//! Some columns and rows of a table, as a stream of batches.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+
+use super::{Inner, Opened, Progress, Target};
+use crate::error::{Error, Result};
+use crate::query::{Query, Rows, project};
+use crate::serializer::ReadPlan;
+use crate::value::{Batches, Table};
+
+const BATCH_ROWS: usize = 64 * 1024;
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// A read of some columns and rows of a table.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use arrow::array::{Int64Array, RecordBatch};
+/// # use coldframe::ResultStore;
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = ResultStore::open("memory://").await?;
+/// # let column = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as _;
+/// # let batch = RecordBatch::try_from_iter([("fare", column(vec![12, 7, 9])), ("tip", column(vec![1, 2, 3]))]).map_err(|_| coldframe::Error::invalid("?"))?;
+/// store.put("etl/trips", batch).await?;
+/// let table = store.scan("etl/trips").columns(["tip"]).tail(2).collect().await?;
+/// assert_eq!((table.rows(), table.schema().fields().len()), (2, 1));
+/// # Ok::<(), coldframe::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a scan reads nothing until `batches` or `collect`"]
+pub struct Scan {
+    from: From,
+    query: Query,
+    progress: Arc<Progress>,
+}
+
+#[derive(Debug)]
+enum From {
+    Target(Arc<Inner>, Result<Target>),
+    Opened(Box<Opened>),
+}
+
+impl Scan {
+    pub(super) fn new(store: Arc<Inner>, target: Result<Target>) -> Self {
+        Self { from: From::Target(store, target), query: Query::default(), progress: Arc::default() }
+    }
+
+    pub(super) fn of(opened: Opened) -> Self {
+        Self { from: From::Opened(Box::new(opened)), query: Query::default(), progress: Arc::default() }
+    }
+
+    /// Only these columns, in this order.
+    pub fn columns<I: IntoIterator<Item: Into<String>>>(mut self, columns: I) -> Self {
+        self.query.columns = Some(columns.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Leaves out the first rows.
+    pub fn offset(mut self, offset: u64) -> Self {
+        let limit = match self.query.rows {
+            Rows::From { limit, .. } => limit,
+            Rows::Last(_) => None,
+        };
+        self.query.rows = Rows::From { offset, limit };
+        self
+    }
+
+    /// At most so many rows.
+    pub fn limit(mut self, limit: u64) -> Self {
+        let offset = match self.query.rows {
+            Rows::From { offset, .. } => offset,
+            Rows::Last(_) => 0,
+        };
+        self.query.rows = Rows::From { offset, limit: Some(limit) };
+        self
+    }
+
+    /// The first rows.
+    pub fn head(mut self, rows: u64) -> Self {
+        self.query.rows = Rows::From { offset: 0, limit: Some(rows) };
+        self
+    }
+
+    /// The last rows.
+    pub fn tail(mut self, rows: u64) -> Self {
+        self.query.rows = Rows::Last(rows);
+        self
+    }
+
+    /// At most so many rows a batch; there may be fewer, to bound a batch's bytes.
+    pub fn batch_rows(mut self, rows: usize) -> Self {
+        self.query.batch_rows = Some(rows);
+        self
+    }
+
+    /// Counters to watch.
+    pub fn progress(mut self, progress: Arc<Progress>) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// The rows as a stream of batches, which are read as they are taken.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a result or column,
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if it is no table. Damage to the data comes out of
+    /// the stream.
+    pub async fn batches(self) -> Result<Batches> {
+        let opened = match self.from {
+            From::Opened(opened) => *opened,
+            From::Target(store, target) => {
+                let target = target.map_err(|error| error.during("scan", ""))?;
+                let name = target.to_string();
+                Opened::open(store, target).await.map_err(|error| error.during("scan", name))?
+            }
+        };
+        let name = opened.reference().to_string();
+        let read = plan(opened, &self.query).map_err(|error| error.during("scan", &name))?;
+        let (schema, progress) = (read.schema.clone(), self.progress);
+        let batches = read.stream().map_err(move |error| error.during("scan", &name)).inspect_ok(move |batch| {
+            progress.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+            progress.bytes.fetch_add(batch.get_array_memory_size() as u64, Ordering::Relaxed);
+        });
+        Ok(Batches::trusted(schema, batches.boxed()))
+    }
+
+    /// The rows in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`Scan::batches`], and [`ErrorKind::Damaged`](crate::ErrorKind::Damaged).
+    pub async fn collect(self) -> Result<Table> {
+        self.batches().await?.collect().await
+    }
+}
+
+/// A scan whose names and numbers are resolved.
+struct Read {
+    opened: Opened,
+    /// Of the batches that come out.
+    schema: SchemaRef,
+    /// The positions of the columns, ascending, and where each one asked for stands among them.
+    columns: Option<(Vec<usize>, Vec<usize>)>,
+    /// The rows of each part.
+    parts: Vec<Range<u64>>,
+    batch_rows: usize,
+    batch_bytes: usize,
+}
+
+fn plan(opened: Opened, query: &Query) -> Result<Read> {
+    let whole =
+        opened.schema().ok_or_else(|| Error::invalid(format!("this result is not a table but a {}", opened.kind())))?;
+    let (schema, columns) = match &query.columns {
+        None => (whole, None),
+        Some(names) => {
+            let asked = project(&whole, names)?;
+            let mut ascending = asked.clone();
+            ascending.sort_unstable();
+            let order = asked.iter().filter_map(|position| ascending.binary_search(position).ok()).collect();
+            let schema = whole.project(&asked).map_err(|error| Error::internal(error.to_string()))?;
+            (Arc::new(schema), Some((ascending, order)))
+        }
+    };
+    let counts = opened.parts().map(|part| part.rows).collect::<Option<Vec<u64>>>();
+    let counts = counts.ok_or_else(|| Error::damaged("a part of the reference does not say how many rows it has"))?;
+    let wanted = query.rows.resolve(counts.iter().sum());
+    let mut start = 0;
+    let parts = counts.iter().map(|count| {
+        let end = start + count;
+        let rows = wanted.start.clamp(start, end) - start..wanted.end.clamp(start, end) - start;
+        start = end;
+        rows
+    });
+    let parts = parts.collect();
+    let batch_bytes = BATCH_BYTES.min(opened.store.memory / 8);
+    let batch_rows = query.batch_rows.unwrap_or(BATCH_ROWS).max(1);
+    Ok(Read { schema, columns, parts, batch_rows, batch_bytes, opened })
+}
+
+impl Read {
+    fn stream(self) -> BoxStream<'static, Result<RecordBatch>> {
+        let wanted: Vec<(usize, Range<u64>)> =
+            self.parts.iter().cloned().enumerate().filter(|(_, rows)| !rows.is_empty()).collect();
+        let read = Arc::new(self);
+        let parts = stream::iter(wanted).then(move |(part, rows)| read.clone().part(part, rows));
+        parts.try_flatten().boxed()
+    }
+
+    async fn part(self: Arc<Self>, part: usize, rows: Range<u64>) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let table = self.opened.table(part).await?;
+        let expected = rows.end - rows.start;
+        let plan = ReadPlan {
+            columns: self.columns.as_ref().map(|(ascending, _)| ascending.clone()),
+            rows,
+            batch_rows: self.batch_rows,
+            batch_bytes: self.batch_bytes,
+        };
+        let mut given = 0;
+        let last = self.clone();
+        let batches = table.batches(plan).map(Some).chain(stream::once(async { None })).map(move |batch| match batch {
+            Some(batch) => {
+                let batch = self.arrange(batch?)?;
+                given += batch.num_rows() as u64;
+                Ok(Some(batch))
+            }
+            None if given == expected => Ok(None),
+            None => {
+                let path = last.opened.parts().nth(part).map(|part| part.path.clone()).unwrap_or_default();
+                Err(Error::damaged(format!("{path} gave {given} rows where {expected} were written")))
+            }
+        });
+        Ok(batches.try_filter_map(|batch| async { Ok(batch) }).boxed())
+    }
+
+    /// The columns in the order asked, under the schema that was announced.
+    fn arrange(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        let batch = match &self.columns {
+            Some((_, order)) => batch.project(order).map_err(|error| Error::damaged(error.to_string()))?,
+            None => batch,
+        };
+        if batch.schema_ref() == &self.schema {
+            return Ok(batch);
+        }
+        batch.with_schema(self.schema.clone()).map_err(|error| {
+            Error::damaged(format!("a part does not have the schema that its reference says: {error}"))
+        })
+    }
+}

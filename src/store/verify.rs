@@ -1,0 +1,179 @@
+//! Reads everything, and compares it with what was written.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use futures::{StreamExt, TryStreamExt};
+use serde::Serialize;
+
+use super::layout::{self, NameKind, VersionName};
+use super::{Inner, Progress};
+use crate::checksum::Running;
+use crate::error::{Error, ErrorKind, Result};
+use crate::reference::{Key, Part, Version};
+use crate::storage::{Object, STAGING, failure};
+
+const READ_BYTES: u64 = 8 * 1024 * 1024;
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// How many versions were read.
+    pub versions: u64,
+    /// How many bytes of data were read.
+    pub bytes: u64,
+    /// What is wrong: a version that cannot be read back as it was written.
+    pub problems: Vec<Finding>,
+    /// What is left over, and harms nobody.
+    pub notes: Vec<Finding>,
+}
+
+/// One thing that a verification found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What it is: `damaged`, `dangling`, `orphan`, `unfinished`, `foreign`.
+    pub kind: &'static str,
+    /// The version or object that it is about.
+    pub subject: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Finding {
+    fn new(kind: &'static str, subject: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind, subject: subject.into(), message: message.into() }
+    }
+}
+
+pub(super) async fn verify(store: &Arc<Inner>, prefix: &str, progress: Option<Arc<Progress>>) -> Result<Verification> {
+    let progress = progress.unwrap_or_default();
+    let mut found = Verification::default();
+    // The data is listed first: what is committed meanwhile is then no orphan.
+    let data = data_objects(store, prefix).await?;
+    let mut named = BTreeSet::new();
+    let folder = layout::prefix_folder(layout::REFERENCES, prefix)?;
+    let mut listing = store.storage.store().list(Some(&folder));
+    let mut deleted: BTreeSet<(Key, Version)> = BTreeSet::new();
+    while let Some(meta) = listing.try_next().await.map_err(failure)? {
+        let location = meta.location;
+        let Some((key, name)) = layout::parse_version(&location) else {
+            found.notes.push(Finding::new("foreign", location.as_ref(), "it is no name of the format"));
+            continue;
+        };
+        if !key.as_str().starts_with(prefix) {
+            continue;
+        }
+        match VersionName::parse(&name) {
+            None => found.problems.push(Finding::new(
+                "damaged",
+                location.as_ref(),
+                "it is no name of the format, or its numbers disagree",
+            )),
+            Some(VersionName { version, kind: NameKind::Deleted }) => drop(deleted.insert((key, version))),
+            Some(VersionName { kind: NameKind::Going(_), .. }) => {}
+            Some(VersionName { version, kind: NameKind::Reference }) => {
+                let is_deleted = deleted.contains(&(key.clone(), version));
+                check_version(store, &key, version, is_deleted, &progress, &mut named, &mut found).await?;
+            }
+        }
+    }
+    for path in data.into_iter().filter(|path| !named.contains(path)) {
+        found.notes.push(Finding::new("orphan", path, "no version names it: a put is under way, or one ended here"));
+    }
+    found.notes.extend(unfinished(store));
+    Ok(found)
+}
+
+async fn data_objects(store: &Inner, prefix: &str) -> Result<Vec<String>> {
+    let folder = layout::prefix_folder(layout::DATA, prefix)?;
+    let listed = store.storage.store().list(Some(&folder)).map_err(failure);
+    let wanted = listed.try_filter_map(|meta| async move {
+        let ours = layout::parse_data(&meta.location).is_none_or(|key| key.as_str().starts_with(prefix));
+        Ok(ours.then(|| meta.location.to_string()))
+    });
+    wanted.try_collect().await
+}
+
+async fn check_version(
+    store: &Arc<Inner>,
+    key: &Key,
+    version: Version,
+    deleted: bool,
+    progress: &Progress,
+    named: &mut BTreeSet<String>,
+    found: &mut Verification,
+) -> Result<()> {
+    let subject = format!("{key}@{version}");
+    let reference = match store.load(key, version).await {
+        Ok(reference) => reference,
+        Err(error) if error.is_missing() => return Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => {
+            found.problems.push(Finding::new("damaged", subject, error.to_string()));
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let paths = match layout::check_parts(&reference) {
+        Ok(paths) => paths,
+        Err(error) => {
+            found.problems.push(Finding::new("damaged", subject, error.to_string()));
+            return Ok(());
+        }
+    };
+    let parts = reference.written().map(|written| written.parts.as_slice()).unwrap_or_default();
+    named.extend(parts.iter().map(|part| part.path.clone()));
+    if deleted {
+        return Ok(());
+    }
+    found.versions += 1;
+    for (part, path) in parts.iter().zip(paths) {
+        let object = Object::new(store.storage.store().clone(), path, part.size);
+        match check_part(&object, part, progress).await {
+            Ok(()) => found.bytes += part.size,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // It may have been deleted since its name was listed.
+                if super::delete::find(store, key, version).await?.is_none() {
+                    found.problems.push(Finding::new("dangling", subject.clone(), error.to_string()));
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                found.problems.push(Finding::new("damaged", subject.clone(), error.to_string()));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn check_part(object: &Object, part: &Part, progress: &Progress) -> Result<()> {
+    let mut hash = Running::default();
+    let ranges = (0..part.size).step_by(READ_BYTES as usize).map(|start| start..(start + READ_BYTES).min(part.size));
+    let mut pieces = futures::stream::iter(ranges).map(|range| async move { object.read(&[range]).await }).buffered(2);
+    let mut read_any = false;
+    while let Some(bytes) = pieces.try_next().await? {
+        let bytes = bytes.into_iter().next().unwrap_or_default();
+        progress.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        hash.update(&bytes);
+        read_any = true;
+    }
+    if !read_any {
+        object.probe().await?;
+    }
+    if hash.checksum() == part.checksum {
+        Ok(())
+    } else {
+        Err(Error::damaged(format!("{} is not what was written: its checksum differs", part.path)))
+    }
+}
+
+/// Files that were never finished, on a local disk.
+fn unfinished(store: &Inner) -> Vec<Finding> {
+    let Some(folder) = store.storage.folder().map(|folder| folder.join(STAGING)) else { return Vec::new() };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let found = entries.map(|entry| {
+        let name = format!("{STAGING}/{}", entry.file_name().to_string_lossy());
+        Finding::new("unfinished", name, "a file that was being written: a put is under way, or one ended here")
+    });
+    found.collect()
+}

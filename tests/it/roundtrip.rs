@@ -1,0 +1,122 @@
+//! Every Arrow type through the serializers: the same back, or refused before a byte is written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::datatypes::*;
+use coldframe::{ErrorKind, Value};
+
+use crate::support::{batch_of, every_type, local, memory};
+
+const TABLES: [&str; 8] =
+    ["parquet", "parquet/none", "parquet/snappy", "parquet/lz4", "parquet/gzip", "arrow", "arrow/lz4", "arrow/zstd"];
+
+#[tokio::test]
+async fn every_type_alone_comes_back_or_is_refused() {
+    let store = memory().await;
+    let mut refused = Vec::new();
+    let mut failed = Vec::new();
+    for serializer in ["parquet", "arrow", "arrow/lz4"] {
+        for (name, array) in every_type() {
+            for (how, array) in [("whole", array.clone()), ("sliced", array.slice(1, 3)), ("empty", array.slice(2, 0))]
+            {
+                let batch = batch_of(vec![(name.clone(), array)]);
+                let put = store.put("types", batch.clone()).serializer(serializer).await;
+                let reference = match put {
+                    Ok(reference) => reference,
+                    Err(error)
+                        if error.kind() == ErrorKind::Unsupported
+                            && serializer == "parquet"
+                            && error.message().contains(&name) =>
+                    {
+                        refused.push(name.clone());
+                        continue;
+                    }
+                    Err(error) => {
+                        failed.push(format!("{serializer} {how} {name}: put: {error:?}"));
+                        continue;
+                    }
+                };
+                match store.get(&reference).await.map(|value| value.into_table().unwrap()) {
+                    Ok(table) if table.schema() != batch.schema() => {
+                        failed.push(format!("{serializer} {how} {name}: schema {:?}", table.schema()))
+                    }
+                    Ok(table) if table.to_batch().unwrap() != batch => {
+                        failed.push(format!(
+                            "{serializer} {how} {name}: {:?} is not {:?}",
+                            table.to_batch().unwrap().column(0),
+                            batch.column(0)
+                        ));
+                    }
+                    Ok(_) => {}
+                    Err(error) => failed.push(format!("{serializer} {how} {name}: get: {error:?}")),
+                }
+            }
+        }
+    }
+    refused.dedup();
+    assert!(failed.is_empty(), "{} failures:\n{}", failed.len(), failed.join("\n"));
+    let expected = [
+        "interval_month_day_nano",
+        "sparse union",
+        "dense union",
+        "run end encoded",
+        "dictionary int16 int64",
+        "dictionary int16 utf8_view",
+    ];
+    assert_eq!(refused, expected);
+}
+
+#[tokio::test]
+async fn all_types_together_with_metadata() {
+    let (_folder, store) = local().await;
+    let columns = every_type();
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, array)| {
+            let metadata = HashMap::from([
+                ("ARROW:extension:name".to_owned(), format!("test.{name}")),
+                ("unit".to_owned(), "m".to_owned()),
+            ]);
+            Field::new(name, array.data_type().clone(), true).with_metadata(metadata)
+        })
+        .collect();
+    let schema = Arc::new(Schema::new_with_metadata(
+        fields,
+        HashMap::from([("pandas".into(), "{}".into()), ("who".into(), "me".into())]),
+    ));
+    let batch = RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect()).unwrap();
+    for serializer in TABLES {
+        let batch = if serializer.starts_with("parquet") { held_by_parquet(&batch) } else { batch.clone() };
+        let reference = store
+            .put("all", vec![batch.clone(), batch.slice(1, 2), batch.clone()])
+            .serializer(serializer)
+            .await
+            .unwrap();
+        assert_eq!(reference.written().unwrap().rows, Some(12));
+        let table = store.get(&reference).await.unwrap().into_table().unwrap();
+        assert_eq!(table.schema(), batch.schema(), "{serializer}");
+        let whole = Value::Table(table);
+        let Value::Table(table) = whole else { unreachable!() };
+        let rows: Vec<RecordBatch> = table.into_iter().collect();
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 12, "{serializer}");
+        let first = rows[0].slice(0, 5.min(rows[0].num_rows()));
+        assert_eq!(first, batch.slice(0, first.num_rows()), "{serializer}");
+    }
+}
+
+fn held_by_parquet(batch: &RecordBatch) -> RecordBatch {
+    let refused = [
+        "interval_month_day_nano",
+        "sparse union",
+        "dense union",
+        "run end encoded",
+        "dictionary int16 int64",
+        "dictionary int16 utf8_view",
+    ];
+    let schema = batch.schema();
+    let kept: Vec<usize> =
+        (0..batch.num_columns()).filter(|i| !refused.contains(&schema.field(*i).name().as_str())).collect();
+    batch.project(&kept).unwrap()
+}
