@@ -8,31 +8,31 @@ use arrow::datatypes::*;
 use coldframe::{Configuration, ResultStore};
 
 /// A store in a folder that is gone when the test ends, without fsync.
-pub async fn local() -> (tempfile::TempDir, ResultStore) {
+pub(crate) async fn local() -> (tempfile::TempDir, ResultStore) {
     let folder = tempfile::tempdir().unwrap();
     let store = local_in(folder.path()).await;
     (folder, store)
 }
 
-pub async fn local_in(folder: &std::path::Path) -> ResultStore {
+pub(crate) async fn local_in(folder: &std::path::Path) -> ResultStore {
     let location = folder.to_str().unwrap();
     let builder = ResultStore::builder().configuration(Configuration::empty()).durable(false);
     builder.location(location).open().await.unwrap()
 }
 
-pub async fn memory() -> ResultStore {
+pub(crate) async fn memory() -> ResultStore {
     ResultStore::builder().configuration(Configuration::empty()).location("memory://").open().await.unwrap()
 }
 
 /// Three rows of two columns.
-pub fn small() -> RecordBatch {
+pub(crate) fn small() -> RecordBatch {
     let fares: ArrayRef = Arc::new(Float64Array::from(vec![Some(12.5), None, Some(7.0)]));
     let names: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some(""), None]));
     RecordBatch::try_from_iter_with_nullable([("fare", fares, true), ("name", names, true)]).unwrap()
 }
 
 /// `rows` rows of numbers and text.
-pub fn numbers(rows: usize) -> RecordBatch {
+pub(crate) fn numbers(rows: usize) -> RecordBatch {
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows as i64));
     let names: ArrayRef =
         Arc::new(StringArray::from_iter_values((0..rows).map(|row| format!("row {}", row * 7919 % 1000))));
@@ -40,7 +40,7 @@ pub fn numbers(rows: usize) -> RecordBatch {
 }
 
 /// One column of each type that Arrow has, with nulls, as (name, array).
-pub fn every_type() -> Vec<(String, ArrayRef)> {
+pub(crate) fn every_type() -> Vec<(String, ArrayRef)> {
     let rows = 5;
     let mut columns: Vec<(String, ArrayRef)> = Vec::new();
     let mut add = |name: &str, array: ArrayRef| {
@@ -242,7 +242,7 @@ fn add_nested(add: &mut impl FnMut(&str, ArrayRef)) {
 }
 
 /// A batch of some columns, all nullable.
-pub fn batch_of(columns: Vec<(String, ArrayRef)>) -> RecordBatch {
+pub(crate) fn batch_of(columns: Vec<(String, ArrayRef)>) -> RecordBatch {
     let nullable = columns.into_iter().map(|(name, array)| (name, array, true));
     RecordBatch::try_from_iter_with_nullable(nullable).unwrap()
 }

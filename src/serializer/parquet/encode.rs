@@ -1,10 +1,13 @@
 //! Record batches into Parquet: gather a row group, encode its columns in parallel, append them in order.
 
+use std::collections::VecDeque;
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use bytes::Bytes;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::Compression;
@@ -116,20 +119,26 @@ impl ParquetEncoder {
         let Some(part) = self.part.as_mut() else { return Err(Error::internal("a part closed by itself")) };
         part.chunks += self.leaves;
         let mut group = part.writer.next_row_group().map_err(encode_error)?;
+        // The library buffers what it writes, so a chunk's last bytes arrive behind the start of the next.
+        let mut runs = Runs::default();
         for chunk in encoded {
+            runs.0.push_back(chunk.close().metadata.compressed_size().unsigned_abs());
             chunk.append_to_row_group(&mut group).map_err(encode_error)?;
-            sink.push(part.tray.take().into())?;
-            sink.end_run();
+            runs.carry(part.tray.take().into(), sink)?;
         }
-        group.close().map(drop).map_err(encode_error)
+        group.close().map_err(encode_error)?;
+        part.writer.flush().map_err(ParquetError::from).map_err(encode_error)?;
+        runs.carry(part.tray.take().into(), sink)?;
+        if runs.0.is_empty() { Ok(()) } else { Err(Error::internal("the Parquet writer kept a part of a column")) }
     }
 
     fn open_part(&mut self, sink: &mut Sink) -> Result<&mut OpenPart> {
         if self.part.is_none() {
             let tray = Tray::default();
             let writer = SerializedFileWriter::new(tray.clone(), self.root.clone(), self.properties.clone());
-            self.part =
-                Some(OpenPart { writer: writer.map_err(encode_error)?, tray: tray.clone(), rows: 0, chunks: 0 });
+            let mut writer = writer.map_err(encode_error)?;
+            writer.flush().map_err(ParquetError::from).map_err(encode_error)?;
+            self.part = Some(OpenPart { writer, tray: tray.clone(), rows: 0, chunks: 0 });
             // The magic at the start belongs to no column chunk.
             sink.copy(&tray.take())?;
             sink.take_extents();
@@ -174,6 +183,26 @@ impl Encoder for ParquetEncoder {
         }
         self.open_part(sink)?;
         self.end_part(sink)
+    }
+}
+
+/// The lengths of the column chunks that are on their way to the sink.
+#[derive(Default)]
+struct Runs(VecDeque<u64>);
+
+impl Runs {
+    fn carry(&mut self, mut bytes: Bytes, sink: &mut Sink) -> Result<()> {
+        while !bytes.is_empty() {
+            let left = self.0.front_mut().ok_or_else(|| Error::internal("the Parquet writer wrote between columns"))?;
+            let length = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+            sink.push(bytes.split_to(length))?;
+            *left -= length as u64;
+            if *left == 0 {
+                self.0.pop_front();
+                sink.end_run();
+            }
+        }
+        Ok(())
     }
 }
 
