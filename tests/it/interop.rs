@@ -17,7 +17,8 @@ use arrow::array::{
     Int8Array, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray, Time64MicrosecondArray,
     TimestampMicrosecondArray, TimestampNanosecondArray, UInt64Array,
 };
-use arrow::datatypes::{Field, Int32Type, Int64Type, Schema};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
 use coldframe::{Batches, Literal, NoResult, ResultLiteral, ResultRecord, ResultReference, ResultStore};
@@ -67,7 +68,7 @@ async fn pyarrow_polars_and_duckdb_see_the_same_table() -> Outcome {
     let store = open(folder.path()).await?;
     let (schema, batches) = many_types()?;
     let expected = folder.path().join("expected.arrow");
-    write_arrow(&expected, &schema, &batches)?;
+    write_arrow(&expected, &concat_batches(&schema, &batches)?)?;
     let mut cases = Vec::new();
     for (number, serializer) in TABLE_SERIALIZERS.into_iter().enumerate() {
         let table = Batches::from_batches(schema.clone(), batches.clone());
@@ -226,11 +227,9 @@ fn write_json(folder: &Path, name: &str, value: &Value) -> Outcome<OsString> {
     Ok(file.into())
 }
 
-fn write_arrow(file: &Path, schema: &Arc<Schema>, batches: &[RecordBatch]) -> Outcome {
-    let mut writer = FileWriter::try_new(File::create(file)?, schema)?;
-    for batch in batches {
-        writer.write(batch)?;
-    }
+fn write_arrow(file: &Path, batch: &RecordBatch) -> Outcome {
+    let mut writer = FileWriter::try_new(File::create(file)?, batch.schema_ref())?;
+    writer.write(batch)?;
     Ok(writer.finish()?)
 }
 
@@ -285,7 +284,8 @@ fn files_below(folder: &Path) -> Outcome<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A table in four batches, of the types that pyarrow, polars, DuckDB and Parquet all have.
+/// A table in four batches, of the types that pyarrow, polars, DuckDB and Parquet all have. Each batch has another
+/// dictionary.
 fn many_types() -> Outcome<(Arc<Schema>, Vec<RecordBatch>)> {
     let batches = [0..1000, 1000..1001, 1001..1001, 1001..9000].map(batch_of_many_types);
     let batches = batches.into_iter().collect::<Outcome<Vec<_>>>()?;
@@ -307,10 +307,10 @@ fn batch_of_many_types(rows: std::ops::Range<i32>) -> Outcome<RecordBatch> {
     let lists = wide().map(|row| (row % 6 != 0).then(|| (0..row % 4).map(move |step| (step != 1).then_some(row))));
     let prices = wide().map(|row| (row % 4 != 0).then(|| i128::from(row) * 12_345 - 50_000_000));
     let pairs = StructArray::from(vec![
-        (Arc::new(Field::new("a", arrow::datatypes::DataType::Int32, true)), {
+        (Arc::new(Field::new("a", DataType::Int32, true)), {
             Arc::new(rows.clone().map(|row| (row % 8 != 0).then_some(row)).collect::<Int32Array>()) as ArrayRef
         }),
-        (Arc::new(Field::new("b", arrow::datatypes::DataType::Utf8, true)), {
+        (Arc::new(Field::new("b", DataType::Utf8, true)), {
             Arc::new(rows.clone().map(text).collect::<StringArray>()) as ArrayRef
         }),
     ]);
