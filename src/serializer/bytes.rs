@@ -77,8 +77,8 @@ impl Serializer for RawBytes {
 /// A whole file as one run of extents, whose checksums the reference holds.
 pub(super) fn open_checked(source: Arc<dyn Source>) -> Result<CheckedSource> {
     let extents = source.part().extents.as_deref().map(Extents::decode).transpose()?;
-    let size = source.part().size;
-    CheckedSource::new(source, &[0..size], extents.as_ref())
+    let whole = 0..source.part().size;
+    CheckedSource::new(source, std::slice::from_ref(&whole), extents.as_ref())
 }
 
 struct BytesEncoder;

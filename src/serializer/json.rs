@@ -38,8 +38,8 @@ impl Serializer for JsonText {
     }
 
     async fn open(&self, source: Arc<dyn Source>, _memory: usize) -> Result<Readable> {
-        let size = source.part().size;
-        let bytes = open_checked(source)?.read(&[0..size]).await?.pop().unwrap_or_default();
+        let whole = 0..source.part().size;
+        let bytes = open_checked(source)?.read(std::slice::from_ref(&whole)).await?.pop().unwrap_or_default();
         let value: Json = serde_json::from_slice(&bytes)
             .map_err(|error| Error::damaged(format!("the file holds no JSON value: {error}")))?;
         Ok(Readable::Json(value))
