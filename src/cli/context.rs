@@ -80,9 +80,12 @@ impl Context {
                 return Ok(store);
             }
         }
-        Err(Error::new(ErrorKind::Configuration, format!("the reference lies in {storage}, which is not configured here"))
-            .during("open", reference)
-            .with_hint(format!("if you trust it, say `--store {storage}`")))
+        Err(Error::new(
+            ErrorKind::Configuration,
+            format!("the reference lies in {storage}, which is not configured here"),
+        )
+        .during("open", reference)
+        .with_hint(format!("if you trust it, say `--store {storage}`")))
     }
 }
 
@@ -100,9 +103,19 @@ impl Context {
 
 fn is_secret(key: &str) -> bool {
     let key = key.to_lowercase();
-    ["secret", "token", "password", "access_key", "account_key", "sas", "signature", "credential", "service_account_key"]
-        .iter()
-        .any(|word| key.contains(word))
+    [
+        "secret",
+        "token",
+        "password",
+        "access_key",
+        "account_key",
+        "sas",
+        "signature",
+        "credential",
+        "service_account_key",
+    ]
+    .iter()
+    .any(|word| key.contains(word))
 }
 
 fn masked_url(location: &str) -> String {

@@ -129,7 +129,9 @@ async fn value_out(arguments: &Get, format: Option<OutputFormat>, value: &Json) 
     match format {
         None | Some(OutputFormat::Json | OutputFormat::Raw | OutputFormat::Ndjson) => {}
         Some(_) => {
-            return Err(Error::invalid("this result is a JSON value, not a table").with_hint("use `--format json`").into());
+            return Err(Error::invalid("this result is a JSON value, not a table")
+                .with_hint("use `--format json`")
+                .into());
         }
     }
     let pretty = arguments.output.is_none() && std::io::stdout().is_terminal();

@@ -25,8 +25,6 @@ pub(super) enum Total {
     Unknown,
     /// So many rows.
     Rows(u64),
-    /// So many bytes on the storage.
-    Stored(u64),
     /// So many bytes of a file, and how many of them were read.
     Read {
         /// The size of the file.
@@ -62,7 +60,6 @@ async fn draw(bar: ProgressBar, progress: Arc<Progress>, total: Total) {
         let (done, of) = match &total {
             Total::Unknown => (bytes, None),
             Total::Rows(of) => (rows, Some(*of)),
-            Total::Stored(of) => (bytes, Some(*of)),
             Total::Read { of, read } => (read.load(Ordering::Relaxed), Some(*of)),
         };
         if let Some(of) = of {

@@ -19,7 +19,8 @@ pub(super) async fn run(context: &Context, arguments: Rm) -> Outcome {
             .into());
     }
     let store = context.store().await?;
-    if version.is_none() && !arguments.all
+    if version.is_none()
+        && !arguments.all
         && let Err(error) = only_one(&store, &key).await
     {
         return Err(what::suggest(&store, key.as_str(), error).await.into());

@@ -156,7 +156,8 @@ fn schema_columns(schema: &SchemaRef, bytes: Option<&[u64]>) -> Vec<Column> {
         name.cells.push(terminal::escape(field.name()));
         kind.cells.push(terminal::escape(&field.data_type().to_string()));
         null.cells.push(if field.is_nullable() { "yes" } else { "no" }.into());
-        size.cells.push(bytes.and_then(|bytes| bytes.get(position)).map_or_else(|| "-".into(), |size| units::bytes(*size)));
+        size.cells
+            .push(bytes.and_then(|bytes| bytes.get(position)).map_or_else(|| "-".into(), |size| units::bytes(*size)));
     }
     match bytes {
         Some(_) => vec![name, kind, null, size],

@@ -56,14 +56,20 @@ pub(super) fn all(serializer: &Descriptor, places: &[Place]) -> Vec<(&'static st
         "parquet" => {
             add("Python", python_parquet(places));
             add("DuckDB", duckdb(places));
-            add("Rust", rust(first, "parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new", ".build()?"));
+            add(
+                "Rust",
+                rust(first, "parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new", ".build()?"),
+            );
         }
         "arrow" => {
             add("Python", python_arrow(places));
             add("Rust", rust(first, "arrow::ipc::reader::FileReader::try_new", ""));
         }
         "json" => {
-            add("Python", local(first).map(|path| format!("import json; value = json.load(open({}))", python_text(path))));
+            add(
+                "Python",
+                local(first).map(|path| format!("import json; value = json.load(open({}))", python_text(path))),
+            );
         }
         "bytes" => {
             add("Python", local(first).map(|path| format!("value = open({}, \"rb\").read()", python_text(path))));

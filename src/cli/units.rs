@@ -130,7 +130,8 @@ mod tests {
     fn ages() {
         let then = parse_time("2026-11-20T12:00:00+02:00").unwrap();
         assert_eq!(time(then), "2026-11-20T10:00:00Z");
-        for (seconds, text) in [(-5, "0s"), (59, "59s"), (60, "1m"), (7_200, "2h"), (90_000, "1d"), (40_000_000, "1y")] {
+        for (seconds, text) in [(-5, "0s"), (59, "59s"), (60, "1m"), (7_200, "2h"), (90_000, "1d"), (40_000_000, "1y")]
+        {
             assert_eq!(age(then + chrono::TimeDelta::seconds(seconds), then), text);
         }
         assert!(parse_time("2026-11-20").is_err());

@@ -80,7 +80,8 @@ pub(super) fn key_and_version(text: &str) -> Result<(Key, Option<Version>)> {
 
 fn record_in(text: &str) -> Result<Option<ResultRecord>> {
     if text == "-" {
-        let read = read_limited(std::io::stdin().lock()).map_err(|error| file_error(&error, "cannot read standard input"))?;
+        let read =
+            read_limited(std::io::stdin().lock()).map_err(|error| file_error(&error, "cannot read standard input"))?;
         return ResultRecord::from_json(&read).map(Some).map_err(|error| error.within("standard input"));
     }
     if text.trim_start().starts_with('{') {

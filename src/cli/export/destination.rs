@@ -56,7 +56,7 @@ impl Destination {
     /// Writes text that is at hand.
     pub(in crate::cli) async fn text(self, text: String) -> Outcome {
         let (opened, mut writer) = self.open()?;
-        let write = move || writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
+        let mut write = move || writer.write_all(text.as_bytes()).and_then(|()| writer.flush());
         super::blocking(move || write().map_err(super::encode::failed)).await.map_err(|error| opened.explain(error))?;
         opened.complete()
     }

@@ -141,7 +141,8 @@ fn refuse_nested(schema: &SchemaRef) -> Result<()> {
         None => Ok(()),
         Some(field) => {
             let why = format!("CSV cannot hold column `{}` of type {}", field.name(), field.data_type());
-            Err(Error::new(ErrorKind::Unsupported, why).with_hint("use `--format ndjson`, or leave it out of `--columns`"))
+            Err(Error::new(ErrorKind::Unsupported, why)
+                .with_hint("use `--format ndjson`, or leave it out of `--columns`"))
         }
     }
 }

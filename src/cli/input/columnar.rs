@@ -24,8 +24,7 @@ const END_OF_STREAM: [u8; 8] = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 /// The table of a Parquet file, and how many rows it has.
 pub(super) fn parquet(file: File) -> Result<(Batches, u64)> {
     guarded(|| {
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| malformed("Parquet", error))?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| malformed("Parquet", error))?;
         let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
         // The reader's own schema has lost the file's metadata, such as what pandas needs to restore an index.
         let schema = builder.schema().clone();
@@ -84,8 +83,13 @@ fn check_blocks(file: &mut File) -> Result<()> {
 /// The table of an Arrow stream.
 pub(super) fn arrow_stream(reader: Box<dyn Read + Send>) -> Result<Batches> {
     guarded(|| {
-        let mut stream =
-            StreamBatches { reader, decoder: StreamDecoder::new(), buffer: Buffer::default(), held: None, ended: false };
+        let mut stream = StreamBatches {
+            reader,
+            decoder: StreamDecoder::new(),
+            buffer: Buffer::default(),
+            held: None,
+            ended: false,
+        };
         while stream.decoder.schema().is_none() && !stream.ended {
             stream.held = stream.step().map_err(|error| malformed("an Arrow stream", error))?;
         }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use arrow::array::{Array, AsArray, RecordBatch, RecordBatchReader};
+use arrow::array::{AsArray, RecordBatch, RecordBatchReader};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::{Decoder, Format};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
@@ -31,7 +31,7 @@ pub(super) fn open(reader: Box<dyn Read + Send>, delimiter: u8, overrides: &Over
         .with_delimiter(delimiter)
         .with_batch_size(BATCH_ROWS)
         .build_decoder();
-    let source = BufReader::with_capacity(READ_BYTES, spooling.from_the_beginning()?);
+    let source = BufReader::with_capacity(READ_BYTES, spooling.rewound()?);
     Ok(Batches::from_reader(Csv { source, decoder, schema, lines: Lines::new(delimiter), ended: false }))
 }
 
@@ -107,9 +107,8 @@ impl<R: Read> Csv<R> {
             self.lines.pass(&offered[..used]);
             bytes += used;
             self.ended = piece.is_empty();
-            let full = used < offered.len() || offered.len() < piece.len();
             self.source.consume(used);
-            if full || (bytes >= BATCH_BYTES && self.lines.between()) {
+            if self.decoder.capacity() == 0 || (bytes >= BATCH_BYTES && self.lines.between()) {
                 break;
             }
         }
@@ -227,8 +226,10 @@ fn translate(message: &str, lines: &Lines, schema: &Schema) -> Error {
         let digits = message.split_once(text)?.1;
         digits[..digits.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(digits.len())].parse().ok()
     };
-    let line = number_after("at line ").or_else(|| number_after("for line ")).map(|number| lines.of_record(number));
     let column = number_after("for column ").or_else(|| number_after("parsing column "));
+    // Of a value, the library counts the header as 0, of a record as 1.
+    let number = number_after("at line ").or_else(|| number_after("for line "));
+    let line = number.map(|number| lines.of_record(number + usize::from(column.is_some())));
     let name = column.and_then(|column| schema.fields().get(column)).map(|field| field.name().as_str());
     let misfit = message
         .strip_prefix("Error while parsing value '")

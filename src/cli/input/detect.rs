@@ -29,7 +29,8 @@ pub(super) enum Kind {
 
 /// What some programs put before text in UTF-8.
 pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-const DELIMITERS: [u8; 3] = *b",\t;";
+/// Of two that the header has as many of, the last one separates.
+const DELIMITERS: [u8; 3] = *b",;\t";
 
 /// What a file is that begins with `sample`; `whole` where that is all of it.
 pub(super) fn detect(sample: &[u8], whole: bool) -> Result<Kind> {
@@ -146,7 +147,7 @@ fn json_kind(sample: &[u8], whole: bool) -> Kind {
 /// The separator that the first line has most of.
 pub(super) fn delimiter(sample: &[u8]) -> Option<u8> {
     let first = records(without_mark(sample)).next().map(|(record, _)| record)?;
-    let (_, most) = DELIMITERS.map(|delimiter| (fields(first, delimiter), delimiter)).into_iter().rev().max()?;
+    let most = DELIMITERS.into_iter().max_by_key(|delimiter| fields(first, *delimiter))?;
     (fields(first, most) > 1).then_some(most)
 }
 
@@ -157,7 +158,7 @@ fn is_regular(sample: &[u8], delimiter: u8, whole: bool) -> bool {
     match lines.next() {
         Some(first) => fields(first, delimiter) == fields(header, delimiter),
         // A line of prose has spaces after its commas, a header has none.
-        None => whole && !header.windows(2).any(|pair| pair == [delimiter, b' ']),
+        None => !header.windows(2).any(|pair| pair == [delimiter, b' ']),
     }
 }
 

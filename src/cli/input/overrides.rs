@@ -37,7 +37,8 @@ impl Overrides {
             if columns.iter().any(|(other, _)| *other == name) {
                 return Err(refuse(&format!("column `{name}` is there twice")));
             }
-            let data_type = data_type(&kind).ok_or_else(|| refuse(&format!("`{kind}` is no type, of column `{name}`")))?;
+            let data_type =
+                data_type(&kind).ok_or_else(|| refuse(&format!("`{kind}` is no type, of column `{name}`")))?;
             columns.push((name, data_type));
         }
         if columns.is_empty() {
@@ -120,9 +121,10 @@ fn data_type(text: &str) -> Option<DataType> {
         Some((name, rest)) => (name.trim(), rest.strip_suffix(')')?.split(',').map(str::trim).collect()),
         None => (lower.as_str(), Vec::new()),
     };
-    plain(name).filter(|_| arguments.is_empty()).or_else(|| with_arguments(name, &arguments, text)).or_else(|| {
-        DataType::from_str(text).ok()
-    })
+    plain(name)
+        .filter(|_| arguments.is_empty())
+        .or_else(|| with_arguments(name, &arguments, text))
+        .or_else(|| DataType::from_str(text).ok())
 }
 
 fn plain(name: &str) -> Option<DataType> {

@@ -152,7 +152,7 @@ impl<R: Read> Spooling<R> {
     }
 
     /// All of it, from the beginning.
-    pub(super) fn from_the_beginning(mut self) -> Result<impl Read + use<R>> {
+    pub(super) fn rewound(mut self) -> Result<impl Read + use<R>> {
         self.kept.rewind().map_err(|error| reading(&error))?;
         Ok(self.kept.chain(self.reader))
     }

@@ -19,7 +19,12 @@ pub(super) struct Check {
 /// What a value must be; each with the column that it stands in.
 enum Expected {
     Bool(String),
-    Integer { column: String, name: String, least: i128, most: i128 },
+    Integer {
+        column: String,
+        name: String,
+        least: i128,
+        most: i128,
+    },
     Number(String),
     Text(String),
     /// Any value that is neither list nor object: the decoder parses it, and complains.

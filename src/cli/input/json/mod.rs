@@ -42,7 +42,7 @@ pub(super) fn rows(reader: Box<dyn Read + Send>, overrides: &Overrides) -> Resul
         .with_coerce_primitive(!overrides.is_empty())
         .build_decoder()
         .map_err(|error| malformed("JSON", error))?;
-    let source = BufReader::with_capacity(READ_BYTES, spooling.from_the_beginning()?);
+    let source = BufReader::with_capacity(READ_BYTES, spooling.rewound()?);
     let check = Check::new(&schema, !overrides.is_empty());
     Ok(Batches::from_reader(Rows { split: Split::new(source), decoder, schema, check, row: Vec::new(), ended: false }))
 }
@@ -56,8 +56,10 @@ pub(super) fn exact_value(text: &[u8]) -> Result<Json> {
     })?;
     match inexact_integer(text) {
         None => Ok(value),
-        Some(number) => Err(Error::new(ErrorKind::Unsupported, format!("the integer {number} takes more than 64 bits"))
-            .with_hint("write it as text, or store the file as it is with `--serializer bytes`")),
+        Some(number) => {
+            Err(Error::new(ErrorKind::Unsupported, format!("the integer {number} takes more than 64 bits"))
+                .with_hint("write it as text, or store the file as it is with `--serializer bytes`"))
+        }
     }
 }
 
