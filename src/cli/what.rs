@@ -1,7 +1,7 @@
 //! What a command is asked about: a key, one of its versions, or a reference from wherever it was kept.
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -88,9 +88,7 @@ fn record_in(text: &str) -> Result<Option<ResultRecord>> {
         return ResultRecord::from_json(text).map(Some);
     }
     let path = Path::new(text);
-    let Some(content) = fs::metadata(path).ok().filter(fs::Metadata::is_file).and_then(|_| opening(path)) else {
-        return Ok(None);
-    };
+    let Some(content) = beginning_with_a_bracket(path) else { return Ok(None) };
     match ResultRecord::from_json(&content) {
         Ok(record) => Ok(Some(record)),
         // A file that merely bears the key's name does not stand in its way.
@@ -99,9 +97,11 @@ fn record_in(text: &str) -> Result<Option<ResultRecord>> {
     }
 }
 
-fn opening(path: &Path) -> Option<String> {
-    let text = read_limited(fs::File::open(path).ok()?).ok()?;
-    text.trim_start().starts_with('{').then_some(text)
+/// The text of a file that may hold a record; other files are not read further than it takes to tell.
+fn beginning_with_a_bracket(path: &Path) -> Option<String> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let mut file = BufReader::new(fs::File::open(path).ok()?);
+    file.fill_buf().ok()?.trim_ascii_start().starts_with(b"{").then(|| read_limited(file).ok())?
 }
 
 fn read_limited(reader: impl Read) -> std::io::Result<String> {
