@@ -23,7 +23,7 @@ Exit codes:
    7  the storage is full or does not answer
    8  outcome unknown: look at `coldframe versions KEY` before trying again
    9  the input or the output failed
-  10  cancelled by Ctrl-C or SIGTERM; nothing was committed";
+  10  cancelled by Ctrl-C or SIGTERM";
 
 const WHAT: &str = "KEY, KEY@N, a reference as JSON, a file that holds one, or - to read one from standard input";
 
@@ -39,6 +39,7 @@ pub(super) struct Arguments {
 
 /// Options of every command.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Global {
     /// The store: a URL, a folder, or a profile of coldframe.toml [default: as configured, else ./.coldframe]
     #[arg(long, global = true, value_name = "URL|PROFILE")]

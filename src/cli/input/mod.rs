@@ -1,10 +1,12 @@
 //! Opens what `put` is given: tells by content what it is, and makes a stream of it that takes bounded memory.
 
-mod columnar;
+mod arrow;
 mod csv;
 mod detect;
+mod guarded_reader;
 mod json;
 mod overrides;
+mod parquet;
 mod source;
 
 use std::io::Read;
@@ -94,11 +96,11 @@ fn opened(mut source: Source, kind: Kind, overrides: &Overrides) -> Result<Opene
     let total = source.total();
     let content = match kind {
         Kind::Parquet => {
-            let (batches, rows) = columnar::parquet(source.into_file()?)?;
+            let (batches, rows) = parquet::open(source.into_file()?)?;
             return Ok(Opened { content: Content::Table(batches), total: Total::Rows(rows) });
         }
-        Kind::ArrowFile => Content::Table(columnar::arrow_file(source.into_file()?)?),
-        Kind::ArrowStream => Content::Table(columnar::arrow_stream(source.into_reader())?),
+        Kind::ArrowFile => Content::Table(arrow::file(source.into_file()?)?),
+        Kind::ArrowStream => Content::Table(arrow::stream(source.into_reader())?),
         Kind::Csv { delimiter } => Content::Table(csv::open(source.into_reader(), delimiter, overrides)?),
         Kind::Rows => Content::Table(json::rows(source.into_reader(), overrides)?),
         Kind::Document => Content::Json(document(source.into_reader())?),

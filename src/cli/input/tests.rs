@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
-use arrow::ipc::writer::{FileWriter, StreamWriter};
-use parquet::arrow::ArrowWriter;
+use ::arrow::array::{AsArray, Int64Array, RecordBatch, StringArray};
+use ::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimeUnit};
+use ::arrow::ipc::writer::{FileWriter, StreamWriter};
+use ::parquet::arrow::ArrowWriter;
 
 use super::*;
 use crate::value::Table;
