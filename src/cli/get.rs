@@ -13,7 +13,7 @@ use super::failure::Outcome;
 use super::progress::{self, Total};
 use super::what::{self, Asked};
 use crate::error::{Error, Result};
-use crate::store::{Opened, Progress, ResultStore, Scan};
+use crate::store::{Opened, Progress, Scan};
 use crate::value::Value;
 
 /// Opens what is asked for, and writes it to where and how it is wanted.
@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, arguments: Get) -> Outcome {
     };
     match opened.kind() {
         "table" => Box::pin(table(context, &arguments, format, &opened)).await,
-        "bytes" => Box::pin(bytes(&store, &arguments, format, &opened)).await,
+        "bytes" => Box::pin(bytes(&arguments, format, &opened)).await,
         _ => match opened.value().await? {
             Value::Json(value) => value_out(&arguments, format, &value).await,
             _ => Err(Error::internal(format!("a result of kind {} has no JSON value", opened.kind())).into()),
@@ -141,7 +141,7 @@ async fn value_out(arguments: &Get, format: Option<OutputFormat>, value: &Json) 
     Destination::new(arguments.output.as_deref()).text(text).await
 }
 
-async fn bytes(store: &ResultStore, arguments: &Get, format: Option<OutputFormat>, opened: &Opened) -> Outcome {
+async fn bytes(arguments: &Get, format: Option<OutputFormat>, opened: &Opened) -> Outcome {
     no_table(arguments, "bytes")?;
     // Any extension is fine for bytes, but a format that was asked for by name is not.
     if arguments.format.is_some_and(|format| format != OutputFormat::Raw) || format == Some(OutputFormat::Table) {
@@ -152,6 +152,5 @@ async fn bytes(store: &ResultStore, arguments: &Get, format: Option<OutputFormat
             .with_hint("write it to a file with `-o FILE`, or into a pipe")
             .into());
     }
-    let stream = store.bytes(opened.reference()).await?;
-    export::bytes(stream, Destination::new(arguments.output.as_deref())).await
+    export::bytes(opened.bytes().await?, Destination::new(arguments.output.as_deref())).await
 }

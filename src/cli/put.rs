@@ -29,7 +29,7 @@ pub(super) async fn run(context: &Context, arguments: args::Put) -> Outcome {
         .map_err(|failure| Error::internal(failure.to_string()))??;
     let watched = Arc::new(Progress::default());
     let bar = progress::watch(context, &watched, opened.total);
-    let put = with_options(store.put(key, opened.content), arguments)?.progress(watched);
+    let put = with_options(store.put(&key, opened.content), arguments)?.progress(watched);
     let reference = put.await?;
     drop(bar);
     print(context, &reference)

@@ -8,11 +8,14 @@ use super::failure::Outcome;
 use super::{output, terminal, units, what};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::{Key, Version};
-use crate::store::{ResultStore, VersionState};
+use crate::store::{ResultStore, Target, VersionState};
 
 /// Deletes what is named, and prints what is gone now.
 pub(super) async fn run(context: &Context, arguments: Rm) -> Outcome {
-    let (key, version) = what::key_and_version(&arguments.what)?;
+    let (key, version) = match Target::parse(&arguments.what)? {
+        Target::Version(key, version) => (key, Some(version)),
+        target => (target.key().clone(), None),
+    };
     if version.is_some() && arguments.all {
         return Err(Error::invalid(format!("`{}` names one version, `--all` means all of them", arguments.what))
             .with_hint(format!("say `coldframe rm {key} --all`"))

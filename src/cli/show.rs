@@ -49,7 +49,7 @@ async fn gather<'a>(store: &ResultStore, opened: &'a Opened) -> Result<Facts<'a>
         kind: opened.kind(),
         schema: opened.schema(),
         rows: opened.rows(),
-        column_bytes: opened.column_bytes(),
+        column_bytes: opened.column_bytes().await?,
         versions: store.versions(reference.key()).await?,
         places: parts.iter().map(|part| Place::new(&root, &part.path)).collect(),
     })

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::failure::file_error;
 use crate::error::{Error, ErrorKind, Result};
 use crate::literal::ResultRecord;
-use crate::reference::{Key, Version};
+use crate::reference::Key;
 use crate::store::{ResultStore, Target};
 
 /// A record of results that refers to no table is far smaller, and one that refers to 1,000 parts is, too.
@@ -39,14 +39,12 @@ pub(super) async fn resolve(context: &Context, text: &str, as_of: Option<DateTim
         .await
         .map_err(|failure| Error::internal(failure.to_string()))??;
     let Some(record) = record else {
-        let (key, version) = key_and_version(text)?;
-        let target = match (version, as_of) {
-            (Some(_), Some(_)) => return Err(as_of_is_for_keys()),
-            (Some(version), None) => Target::Version(key.clone(), version),
-            (None, Some(time)) => Target::AsOf(key.clone(), time),
-            (None, None) => Target::Newest(key.clone()),
+        let target = match (Target::parse(text)?, as_of) {
+            (Target::Newest(key), Some(time)) => Target::AsOf(key, time),
+            (_, Some(_)) => return Err(as_of_is_for_keys()),
+            (target, None) => target,
         };
-        return Ok(Asked::Stored { store: Box::new(context.store().await?), target, key });
+        return Ok(Asked::Stored { store: Box::new(context.store().await?), key: target.key().clone(), target });
     };
     if as_of.is_some() {
         return Err(as_of_is_for_keys());
@@ -64,18 +62,6 @@ pub(super) async fn resolve(context: &Context, text: &str, as_of: Option<DateTim
 
 fn as_of_is_for_keys() -> Error {
     Error::invalid("`--as-of` chooses a version of a key, but this already says which version")
-}
-
-/// The key, and the version after its `@`, if there is one.
-pub(super) fn key_and_version(text: &str) -> Result<(Key, Option<Version>)> {
-    if let Some((key, digits)) = text.rsplit_once('@')
-        && !digits.is_empty()
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        let number = digits.parse().unwrap_or(u64::MAX);
-        return Ok((Key::parse(key)?, Some(Version::new(number)?)));
-    }
-    Ok((Key::parse(text)?, None))
 }
 
 fn record_in(text: &str) -> Result<Option<ResultRecord>> {
@@ -137,16 +123,6 @@ fn suggested(error: &Error, hint: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_version_stands_after_the_last_at() {
-        let (key, version) = key_and_version("a@b@12").unwrap();
-        assert_eq!((key.as_str(), version.map(Version::get)), ("a@b", Some(12)));
-        assert_eq!(key_and_version("a@b").unwrap().1, None);
-        for text in ["a@0", "a@99999999999999999999", "@3", ""] {
-            assert!(key_and_version(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn records_come_from_text_or_files_and_other_files_are_none() {

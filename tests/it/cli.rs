@@ -70,7 +70,7 @@ impl Place {
 
     fn put_csv(&self, key: &str, content: &str) -> Json {
         let file = self.file("input.csv", content);
-        self.json(&["put", key, &file, "--json"])
+        self.json(&["put", key, &file, "--format", "csv", "--json"])
     }
 
     /// The exit code and standard error of a command that must fail.
