@@ -54,7 +54,7 @@ async fn draw(bar: ProgressBar, progress: Arc<Progress>, total: Total) {
     let start = clock.elapsed();
     clock.sleep(PATIENCE).await;
     bar.set_style(style(&total));
-    bar.set_draw_target(ProgressDrawTarget::stderr());
+    let mut hidden = true;
     loop {
         let (rows, bytes) = (progress.rows.load(Ordering::Relaxed), progress.bytes.load(Ordering::Relaxed));
         let (done, of) = match &total {
@@ -67,6 +67,9 @@ async fn draw(bar: ProgressBar, progress: Arc<Progress>, total: Total) {
         }
         bar.set_position(done);
         bar.set_message(message(rows, bytes, done, of, clock.elapsed().saturating_sub(start)));
+        if std::mem::take(&mut hidden) {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
         bar.tick();
         clock.sleep(REDRAW).await;
     }

@@ -1,5 +1,7 @@
 //! The command as users and programs meet it: what it prints, where, and the exit code.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what is unexpected fails the test")]
+
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -46,8 +48,13 @@ impl Place {
     }
 
     fn run_with(&self, arguments: &[&str], input: &[u8]) -> Output {
-        let mut child =
-            self.command(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let input = input.to_vec();
         let writer = std::thread::spawn(move || {
@@ -236,10 +243,22 @@ fn conditions_hold_or_conflict() {
 fn what_is_attached_is_shown_and_cannot_control_a_terminal() {
     let place = Place::new();
     let file = place.file("t.csv", TRIPS);
-    let put = ["put", "k", &file, "--title", "All \u{1b}[31mtrips", "--description", "two\nlines", "--metadata", "flow=train"];
+    let put = [
+        "put",
+        "k",
+        &file,
+        "--title",
+        "All \u{1b}[31mtrips",
+        "--description",
+        "two\nlines",
+        "--metadata",
+        "flow=train",
+    ];
     place.out(&[&put[..], &["--expires", "1d", "--serializer", "parquet/snappy"]].concat());
     let shown = place.out(&["show", "k"]);
-    for part in ["All \\u{1b}[31mtrips", "two\\nlines", "flow = train", "expires", "snappy", "int64", "read_parquet", "Rust"] {
+    for part in
+        ["All \\u{1b}[31mtrips", "two\\nlines", "flow = train", "expires", "snappy", "int64", "read_parquet", "Rust"]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
     assert!(!shown.contains('\u{1b}'));
@@ -310,7 +329,8 @@ fn what_is_no_table_is_refused_or_stored_as_bytes() {
 #[test]
 fn json_values_come_back_as_they_were() {
     let place = Place::new();
-    for (key, document) in [("object", r#"{"b":[1,2.5],"a":18446744073709551615}"#), ("null", "null"), ("yes", "true")] {
+    for (key, document) in [("object", r#"{"b":[1,2.5],"a":18446744073709551615}"#), ("null", "null"), ("yes", "true")]
+    {
         let file = place.file("document", document);
         place.out(&["put", key, &file]);
         assert_eq!(place.out(&["get", key]), format!("{document}\n"));
@@ -438,7 +458,10 @@ fn interrupt(signal: &str) {
     let code = wait(&mut child, Duration::from_millis(1_500));
     drop(stdin);
     assert_eq!(code, 10);
-    let left: Vec<String> = [".coldframe/data", ".coldframe/refs", ".coldframe/.tmp"].iter().flat_map(|folder| place.files(folder)).collect();
+    let left: Vec<String> = [".coldframe/data", ".coldframe/refs", ".coldframe/.tmp"]
+        .iter()
+        .flat_map(|folder| place.files(folder))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(place.json(&["ls", "--json"]), serde_json::json!([]));
 }
