@@ -257,7 +257,7 @@ fn what_is_attached_is_shown_and_cannot_control_a_terminal() {
     place.out(&[&put[..], &["--expires", "1d", "--serializer", "parquet/snappy"]].concat());
     let shown = place.out(&["show", "k"]);
     for part in
-        ["All \\u{1b}[31mtrips", "two\\nlines", "flow = train", "expires", "snappy", "int64", "read_parquet", "Rust"]
+        ["All \\u{1b}[31mtrips", "two\\nlines", "flow = train", "expires", "snappy", "Int64", "read_parquet", "Rust"]
     {
         assert!(shown.contains(part), "{part}: {shown}");
     }
