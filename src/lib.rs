@@ -1,6 +1,8 @@
 //! Columnar dataframe persistence.
 
 pub mod checksum;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod error;
 pub mod literal;
