@@ -38,12 +38,14 @@ use self::context::Context;
 use self::failure::{Failure, Outcome};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind};
+use crate::serializer::is_guarded;
 
 /// How long work that was cancelled may take to remove what it has begun.
 const CLEAN_UP: Duration = Duration::from_millis(700);
 
 /// Runs the command that `arguments` say, the program's name first, and returns its exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    quiet_where_guarded();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -71,6 +73,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(failure::exit_code(error.kind()))
         }
     }
+}
+
+/// A decoder that gives up on a damaged file by panicking is reported as an error: the panic itself is no news.
+fn quiet_where_guarded() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !is_guarded() {
+            told(panic);
+        }
+    }));
 }
 
 /// At least two workers: where one is stuck writing to a pipe that nobody reads, signals are still heard.
