@@ -121,7 +121,7 @@ async fn deletes(store: &ResultStore) -> Result<()> {
 
 async fn listings(store: &ResultStore) -> Result<()> {
     for key in ["a", "a/b", "a b/100% [x]*?", "Trips", "trips", "żółć/日本"] {
-        store.put(&format!("conformance/list/{key}"), json!(key)).title(format!("title of {key}")).await?;
+        store.put(format!("conformance/list/{key}"), json!(key)).title(format!("title of {key}")).await?;
     }
     let mut found = Vec::new();
     let mut page = store.list("conformance/list/").page_size(4).await?;
