@@ -77,11 +77,10 @@ impl LocalFolder {
         let folder = target.parent().unwrap_or(&self.root);
         // A folder that just became empty may be removed by somebody between its making and its use.
         for attempt in 0.. {
-            self.make_folder(folder)?;
-            let named = match mode {
+            let named = self.make_folder(folder).and_then(|()| match mode {
                 PutMode::Create => name_if_absent(&staged.name, target),
                 _ => fs::rename(&staged.name, target),
-            };
+            });
             match named {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < 10 && staged.name.exists() => {}
                 Err(error) => return Err(error),
@@ -92,7 +91,8 @@ impl LocalFolder {
             let _ = fs::remove_file(&staged.name);
         }
         staged.published = true;
-        self.sync_folder(folder)
+        // The name is there: an error of any kind says no longer that it is not.
+        self.sync_folder(folder).map_err(io::Error::other)
     }
 
     fn meta(location: Path, metadata: &fs::Metadata) -> ObjectMeta {

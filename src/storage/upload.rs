@@ -62,7 +62,7 @@ impl Upload {
     pub(crate) async fn finish(mut self) -> Result<()> {
         if self.multipart.is_none() {
             let payload: PutPayload = std::mem::take(&mut self.held).into_iter().collect();
-            return self.store.put(&self.path, payload).await.map(drop).map_err(failure);
+            return self.cleaning.put(self.store.clone(), self.path.clone(), payload).await;
         }
         if self.held_bytes > 0 {
             self.send_part().await?;
@@ -70,11 +70,15 @@ impl Upload {
         while !self.in_flight.is_empty() {
             self.wait_for_one().await?;
         }
-        if let Some(multipart) = &mut self.multipart {
-            multipart.complete().await.map_err(failure)?;
-        }
-        self.multipart = None;
-        Ok(())
+        let Some(mut multipart) = self.multipart.take() else { return Ok(()) };
+        let completing = async move {
+            let completed = multipart.complete().await;
+            if completed.is_err() {
+                abort(multipart).await;
+            }
+            completed.map(drop).map_err(failure)
+        };
+        self.cleaning.see_through(completing, self.store.clone(), self.path.clone()).await
     }
 
     async fn send_part(&mut self) -> Result<()> {
@@ -112,14 +116,18 @@ impl Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let Some(mut multipart) = self.multipart.take() else { return };
+        let Some(multipart) = self.multipart.take() else { return };
         let in_flight = std::mem::take(&mut self.in_flight);
         self.cleaning.start(async move {
             // A part that arrives after the abort would stay, and be paid for.
             futures::future::join_all(in_flight.into_iter().map(|(_, sending)| sending)).await;
-            if let Err(error) = multipart.abort().await {
-                tracing::warn!(error = %failure(error), "an unfinished upload could not be aborted");
-            }
+            abort(multipart).await;
         });
+    }
+}
+
+async fn abort(mut multipart: Box<dyn MultipartUpload>) {
+    if let Err(error) = multipart.abort().await {
+        tracing::warn!(error = %failure(error), "an unfinished upload could not be aborted");
     }
 }

@@ -178,7 +178,8 @@ impl Opened {
         let open = self.parts.get(part).ok_or_else(|| Error::damaged("the reference has no part with its table"))?;
         let table = open.table.get_or_try_init(|| async {
             match self.readable(part).await? {
-                Readable::Table(table) => Ok(table),
+                Readable::Table(table) if self.schema.as_ref().is_none_or(|schema| *schema == table.schema()) => Ok(table),
+                Readable::Table(_) => Err(Error::damaged("the part does not have the schema that its reference says")),
                 _ => Err(Error::damaged("the reference says it is a table, and its part is none")),
             }
         });
