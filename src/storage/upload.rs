@@ -106,9 +106,11 @@ impl Upload {
 
     async fn wait_for_one(&mut self) -> Result<()> {
         if let Some((bytes, sending)) = self.in_flight.front_mut() {
-            sending.await?;
+            let sent = sending.await;
             self.in_flight_bytes -= *bytes;
+            // Before its error is looked at: what has ended must not be waited for again.
             self.in_flight.pop_front();
+            sent?;
         }
         Ok(())
     }

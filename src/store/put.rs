@@ -282,7 +282,7 @@ impl Wanted {
         };
         let ((), (), parts) =
             tokio::try_join!(take_in(content, pieces, &self.progress), encoding, writer.write(output, uncommitted))?;
-        Ok(parts)
+        if parts.is_empty() { Err(unended()) } else { Ok(parts) }
     }
 
     fn chosen_serializer(&self, content: &Content) -> Result<Option<Arc<dyn Serializer>>> {
@@ -429,10 +429,17 @@ fn encode(mut encoder: Box<dyn Encoder>, mut feed: mpsc::Receiver<Feed>, steps: 
     loop {
         match feed.blocking_recv() {
             Some(Feed::Piece(piece)) => encoder.write(piece, &mut sink)?,
-            Some(Feed::End) => return encoder.finish(&mut sink),
+            Some(Feed::End) => {
+                encoder.finish(&mut sink)?;
+                return if sink.position() == 0 { Ok(()) } else { Err(unended()) };
+            }
             None => return Err(abandoned()),
         }
     }
+}
+
+fn unended() -> Error {
+    Error::internal("the serializer did not end its last part")
 }
 
 fn abandoned() -> Error {
@@ -495,9 +502,6 @@ impl PartWriter {
                     }
                 }
             }
-        }
-        if open.is_some() {
-            return Err(Error::internal("the serializer wrote bytes after its last part"));
         }
         Ok(parts)
     }

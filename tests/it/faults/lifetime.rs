@@ -166,8 +166,9 @@ async fn a_pinned_put_that_fails_or_is_dropped_removes_its_pin() {
         if dropped {
             drop(put);
         } else {
-            input.try_send(Err(coldframe::Error::new(ErrorKind::Input, "the source broke"))).unwrap();
-            assert_eq!(put.await.unwrap_err().kind(), ErrorKind::Input);
+            let broken = input.send(Err(coldframe::Error::new(ErrorKind::Input, "the source broke")));
+            let (_, outcome) = tokio::join!(broken, put);
+            assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Input);
         }
         store.settled().await;
         assert_clean(&faulty).await;
