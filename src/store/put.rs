@@ -10,8 +10,8 @@ use bytes::Bytes;
 use chrono::{DateTime, SubsecRound, Utc};
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, TryStreamExt};
-use object_store::path::Path;
 use object_store::PutPayload;
+use object_store::path::Path;
 use serde_json::{Map, Value as Json, json};
 use tokio::sync::mpsc;
 

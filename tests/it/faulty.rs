@@ -261,12 +261,17 @@ impl Clock for TestClock {
     }
 
     fn sleep(&self, duration: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
-        if duration < Duration::from_secs(30) { self.0.clone().hurried().sleep(duration) } else { self.0.sleep(duration) }
+        if duration < Duration::from_secs(30) {
+            self.0.clone().hurried().sleep(duration)
+        } else {
+            self.0.sleep(duration)
+        }
     }
 }
 
 fn broken(fault: Fault, path: &Path) -> Error {
-    let io = |kind: std::io::ErrorKind| Error::Generic { store: "faulty", source: Box::new(std::io::Error::from(kind)) };
+    let io =
+        |kind: std::io::ErrorKind| Error::Generic { store: "faulty", source: Box::new(std::io::Error::from(kind)) };
     match fault {
         Fault::Full => io(std::io::ErrorKind::StorageFull),
         Fault::Deny => Error::PermissionDenied { path: path.to_string(), source: "not for you".into() },

@@ -49,13 +49,15 @@ async fn thirty_two_writers_of_one_key_all_succeed_and_each_number_has_one_winne
     let (_folder, pairs) = pairs().await;
     for stores in pairs {
         let put = |writer: i64| stores[writer as usize % 2].put("a/k", of(writer)).into_future();
-        let references: Vec<ResultReference> =
-            race(WRITERS, put).await.into_iter().collect::<Result<_, _>>().unwrap();
+        let references: Vec<ResultReference> = race(WRITERS, put).await.into_iter().collect::<Result<_, _>>().unwrap();
         let numbers: BTreeSet<u64> = references.iter().map(|reference| reference.version().get()).collect();
         assert_eq!(numbers, (1..=32).collect());
         for (writer, reference) in references.iter().enumerate() {
             assert_eq!(table(&stores[0], &reference.to_string()).await, of(writer as i64));
-            assert_eq!(stores[1].get(reference).await.unwrap().into_table().unwrap().to_batch().unwrap(), of(writer as i64));
+            assert_eq!(
+                stores[1].get(reference).await.unwrap().into_table().unwrap().to_batch().unwrap(),
+                of(writer as i64)
+            );
         }
         assert_eq!(live(&stores[1], "a/k").await, (1..=32).rev().collect::<Vec<_>>());
         assert_whole(&stores[0]).await;

@@ -76,7 +76,8 @@ async fn a_file_where_a_folder_should_be_is_said_to_be_one() {
 fn a_disk_without_room_says_so_and_keeps_nothing() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("child"), "").unwrap();
-    let script = "trap '' XFSZ; ulimit -f 2048; exec \"$0\" --exact faults::disk::child_without_room --ignored --nocapture";
+    let script =
+        "trap '' XFSZ; ulimit -f 2048; exec \"$0\" --exact faults::disk::child_without_room --ignored --nocapture";
     let mut child = Command::new("sh");
     child.args(["-c", script]).arg(std::env::current_exe().unwrap()).current_dir(folder.path());
     let output = child.output().unwrap();
