@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -286,7 +286,7 @@ impl ObjectStore for LocalFolder {
         blocking(move || {
             let staged = folder.stage().map_err(|error| folder.store_error(error, &location))?;
             let staged = Arc::new(tokio::sync::Mutex::new(Some(staged)));
-            Ok(Box::new(LocalUpload { folder, location, staged }) as Box<dyn MultipartUpload>)
+            Ok(Box::new(LocalUpload { folder, location, staged, size: 0 }) as Box<dyn MultipartUpload>)
         })
         .await
     }
@@ -371,11 +371,13 @@ impl ObjectStore for LocalFolder {
     }
 }
 
-/// An object that arrives in parts; they are written one after the other.
+/// An object that arrives in parts, each of which is written where it belongs, in whatever order they come.
 struct LocalUpload {
     folder: LocalFolder,
     location: Path,
     staged: Arc<tokio::sync::Mutex<Option<Staged>>>,
+    /// The bytes of the parts so far.
+    size: u64,
 }
 
 impl fmt::Debug for LocalUpload {
@@ -388,16 +390,17 @@ impl fmt::Debug for LocalUpload {
 impl MultipartUpload for LocalUpload {
     fn put_part(&mut self, payload: PutPayload) -> UploadPart {
         let (folder, staged, location) = (self.folder.clone(), self.staged.clone(), self.location.clone());
-        // Tokio's mutex is fair, so parts are written in the order in which they were given.
-        let turn = staged.lock_owned();
+        let start = self.size;
+        self.size += payload.content_length() as u64;
         Box::pin(async move {
-            let mut turn = turn.await;
+            let mut turn = staged.lock_owned().await;
             blocking(move || {
                 let staged =
                     turn.as_mut().ok_or_else(|| folder.store_error(io::ErrorKind::NotFound.into(), &location))?;
-                payload
-                    .iter()
-                    .try_for_each(|bytes: &Bytes| staged.file.write_all(bytes))
+                staged
+                    .file
+                    .seek(SeekFrom::Start(start))
+                    .and_then(|_| payload.iter().try_for_each(|bytes: &Bytes| staged.file.write_all(bytes)))
                     .map_err(|error| folder.store_error(error, &location))
             })
             .await

@@ -1,5 +1,7 @@
 //! Integration tests: one binary, because linking arrow and parquet many times is slow.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what goes wrong in a test ends it, in its helpers too")]
+
 mod faults;
 mod faulty;
 mod races;

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use coldframe::ErrorKind;
+use coldframe::storage::LocalFolder;
+use object_store::ObjectStoreExt;
 
 use super::{LARGE, live, noise, table};
 use crate::support::{local, local_in, small};
@@ -48,6 +50,20 @@ async fn a_read_only_folder_can_be_read_and_not_written() {
     }
     assert_eq!(table(&store, "k").await, small());
     chmod(0o755);
+}
+
+#[tokio::test]
+async fn parts_that_are_written_in_another_order_lie_where_they_belong() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalFolder::new(folder.path().to_owned(), false);
+    let path = object_store::path::Path::parse("data/x").unwrap();
+    let mut upload = store.put_multipart(&path).await.unwrap();
+    let parts: Vec<_> = ["one ", "two ", "three"].map(|text| upload.put_part(text.into())).into_iter().collect();
+    for part in parts.into_iter().rev() {
+        part.await.unwrap();
+    }
+    upload.complete().await.unwrap();
+    assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "one two three");
 }
 
 #[tokio::test]
