@@ -3,7 +3,12 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use tokio::sync::{oneshot, watch};
+
+use super::failure;
+use crate::error::{Error, Result};
 
 /// The clean-up that is under way on one storage.
 #[derive(Debug, Clone)]
@@ -36,6 +41,33 @@ impl Cleaning {
             work.await;
             drop(running);
         });
+    }
+
+    /// Does `work`, which makes the object `path`, to its end even where nobody waits for it any more; the object is
+    /// then removed again. A request that is dropped on its way could make it after it was cleaned up.
+    pub(crate) async fn see_through(
+        &self,
+        work: impl Future<Output = Result<()>> + Send + 'static,
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+    ) -> Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.start(async move {
+            let done = work.await;
+            if sender.send(done).is_err()
+                && let Err(error) = store.delete(&path).await
+            {
+                tracing::debug!(error = %failure(error), %path, "an object was left for the sweep");
+            }
+        });
+        receiver.await.map_err(|_| Error::internal("a request ended without an answer"))?
+    }
+
+    /// Writes an object; see [`Cleaning::see_through`].
+    pub(crate) async fn put(&self, store: Arc<dyn ObjectStore>, path: Path, payload: PutPayload) -> Result<()> {
+        let (objects, name) = (store.clone(), path.clone());
+        let work = async move { objects.put(&name, payload).await.map(drop).map_err(failure) };
+        self.see_through(work, store, path).await
     }
 
     /// Waits until none is under way.

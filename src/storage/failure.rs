@@ -27,7 +27,8 @@ fn meaning(error: &StoreError) -> (ErrorKind, Option<&'static str>) {
         StoreError::NotFound { .. } => (ErrorKind::NotFound, None),
         StoreError::AlreadyExists { .. } | StoreError::Precondition { .. } => (ErrorKind::Conflict, None),
         StoreError::PermissionDenied { .. } => {
-            (ErrorKind::Denied, Some("check that the credentials may read and write below this storage's root"))
+            let credentials = "check that the credentials may read and write below this storage's root";
+            io_cause(error).map_or((ErrorKind::Denied, Some(credentials)), |cause| by_io(cause.kind(), cause))
         }
         StoreError::Unauthenticated { .. } => {
             (ErrorKind::Denied, Some("check the credentials: `coldframe config` shows which are in force"))

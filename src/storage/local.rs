@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -60,7 +60,11 @@ impl LocalFolder {
             self.make_folder(parent)?;
         }
         match fs::create_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+            // A file of that name must not look as if an object of ours were there already.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match fs::metadata(folder)?.is_dir() {
+                true => Ok(()),
+                false => Err(io::ErrorKind::NotADirectory.into()),
+            },
             Err(error) => Err(error),
             Ok(()) => parent.map_or(Ok(()), |parent| self.sync_folder(parent)),
         }
@@ -77,11 +81,10 @@ impl LocalFolder {
         let folder = target.parent().unwrap_or(&self.root);
         // A folder that just became empty may be removed by somebody between its making and its use.
         for attempt in 0.. {
-            self.make_folder(folder)?;
-            let named = match mode {
+            let named = self.make_folder(folder).and_then(|()| match mode {
                 PutMode::Create => name_if_absent(&staged.name, target),
                 _ => fs::rename(&staged.name, target),
-            };
+            });
             match named {
                 Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < 10 && staged.name.exists() => {}
                 Err(error) => return Err(error),
@@ -92,7 +95,8 @@ impl LocalFolder {
             let _ = fs::remove_file(&staged.name);
         }
         staged.published = true;
-        self.sync_folder(folder)
+        // The name is there: an error of any kind says no longer that it is not.
+        self.sync_folder(folder).map_err(io::Error::other)
     }
 
     fn meta(location: Path, metadata: &fs::Metadata) -> ObjectMeta {
@@ -103,17 +107,17 @@ impl LocalFolder {
 
     fn open(&self, location: &Path) -> Result<(File, ObjectMeta, PathBuf)> {
         let path = self.file_of(location);
-        let file = File::open(&path).map_err(|error| store_error(error, location))?;
-        let metadata = file.metadata().map_err(|error| store_error(error, location))?;
+        let file = File::open(&path).map_err(|error| self.store_error(error, location))?;
+        let metadata = file.metadata().map_err(|error| self.store_error(error, location))?;
         if !metadata.is_file() {
-            return Err(store_error(io::ErrorKind::NotFound.into(), location));
+            return Err(self.store_error(io::ErrorKind::NotFound.into(), location));
         }
         Ok((file, Self::meta(location.clone(), &metadata), path))
     }
 
     fn delete_file(&self, location: &Path) -> Result<()> {
         let path = self.file_of(location);
-        fs::remove_file(&path).map_err(|error| store_error(error, location))?;
+        fs::remove_file(&path).map_err(|error| self.store_error(error, location))?;
         // Folders that became empty go as well; the first that is not empty ends it.
         let mut folder = path.parent();
         while let Some(empty) =
@@ -135,11 +139,11 @@ impl LocalFolder {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 return Ok(VecDeque::new());
             }
-            Err(error) => return Err(store_error(error, prefix)),
+            Err(error) => return Err(self.store_error(error, prefix)),
         };
         let mut entries = Vec::new();
         for entry in listing {
-            let entry = entry.map_err(|error| store_error(error, prefix))?;
+            let entry = entry.map_err(|error| self.store_error(error, prefix))?;
             let name = entry.file_name();
             // What is not valid text, or begins with a dot at the root, is not ours.
             let Some(name) = name.to_str().filter(|name| prefix.parts().next().is_some() || !name.starts_with('.'))
@@ -148,7 +152,7 @@ impl LocalFolder {
             };
             let joined = if prefix.as_ref().is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
             let Ok(location) = Path::parse(&joined) else { continue };
-            let is_folder = entry.file_type().map_err(|error| store_error(error, prefix))?.is_dir();
+            let is_folder = entry.file_type().map_err(|error| self.store_error(error, prefix))?.is_dir();
             let order = if is_folder { format!("{name}/") } else { name.to_owned() };
             entries.push(Entry { order, location, is_folder });
         }
@@ -160,8 +164,40 @@ impl LocalFolder {
         match fs::metadata(self.file_of(&location)) {
             Ok(metadata) => Ok(Some(Self::meta(location, &metadata))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(store_error(error, &location)),
+            Err(error) => Err(self.store_error(error, &location)),
         }
+    }
+
+    /// The error as object stores have it, with the file that it is about.
+    fn store_error(&self, error: io::Error, location: &Path) -> Error {
+        let file = self.file_of(location);
+        match error.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { path: location.to_string(), source: error.into() },
+            io::ErrorKind::AlreadyExists => Error::AlreadyExists { path: location.to_string(), source: error.into() },
+            io::ErrorKind::PermissionDenied => {
+                Error::PermissionDenied { path: file.display().to_string(), source: error.into() }
+            }
+            _ => Error::Generic { store: STORE, source: Box::new(AtFile { file, error }) },
+        }
+    }
+}
+
+/// An error of the disk, and the file that it is about.
+#[derive(Debug)]
+struct AtFile {
+    file: PathBuf,
+    error: io::Error,
+}
+
+impl fmt::Display for AtFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.error)
+    }
+}
+
+impl std::error::Error for AtFile {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
     }
 }
 
@@ -216,16 +252,6 @@ fn rename_if_absent(_staged: &FilePath, _target: &FilePath, linking: io::Error) 
     Err(linking)
 }
 
-fn store_error(error: io::Error, location: &Path) -> Error {
-    let path = location.to_string();
-    match error.kind() {
-        io::ErrorKind::NotFound => Error::NotFound { path, source: error.into() },
-        io::ErrorKind::AlreadyExists => Error::AlreadyExists { path, source: error.into() },
-        io::ErrorKind::PermissionDenied => Error::PermissionDenied { path, source: error.into() },
-        _ => Error::Generic { store: STORE, source: error.into() },
-    }
-}
-
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|source| Error::JoinError { source })?
 }
@@ -249,7 +275,7 @@ impl ObjectStore for LocalFolder {
                 payload.iter().try_for_each(|bytes| staged.file.write_all(bytes))?;
                 folder.publish(staged, &folder.file_of(&location), &options.mode)
             };
-            write().map_err(|error| store_error(error, &location))?;
+            write().map_err(|error| folder.store_error(error, &location))?;
             Ok(PutResult { e_tag: None, version: None })
         })
         .await
@@ -258,9 +284,9 @@ impl ObjectStore for LocalFolder {
     async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let (folder, location) = (self.clone(), location.clone());
         blocking(move || {
-            let staged = folder.stage().map_err(|error| store_error(error, &location))?;
+            let staged = folder.stage().map_err(|error| folder.store_error(error, &location))?;
             let staged = Arc::new(tokio::sync::Mutex::new(Some(staged)));
-            Ok(Box::new(LocalUpload { folder, location, staged }) as Box<dyn MultipartUpload>)
+            Ok(Box::new(LocalUpload { folder, location, staged, size: 0 }) as Box<dyn MultipartUpload>)
         })
         .await
     }
@@ -345,11 +371,13 @@ impl ObjectStore for LocalFolder {
     }
 }
 
-/// An object that arrives in parts; they are written one after the other.
+/// An object that arrives in parts, each of which is written where it belongs, in whatever order they come.
 struct LocalUpload {
     folder: LocalFolder,
     location: Path,
     staged: Arc<tokio::sync::Mutex<Option<Staged>>>,
+    /// The bytes of the parts so far.
+    size: u64,
 }
 
 impl fmt::Debug for LocalUpload {
@@ -361,17 +389,19 @@ impl fmt::Debug for LocalUpload {
 #[async_trait]
 impl MultipartUpload for LocalUpload {
     fn put_part(&mut self, payload: PutPayload) -> UploadPart {
-        let (staged, location) = (self.staged.clone(), self.location.clone());
-        // Tokio's mutex is fair, so parts are written in the order in which they were given.
-        let turn = staged.lock_owned();
+        let (folder, staged, location) = (self.folder.clone(), self.staged.clone(), self.location.clone());
+        let start = self.size;
+        self.size += payload.content_length() as u64;
         Box::pin(async move {
-            let mut turn = turn.await;
+            let mut turn = staged.lock_owned().await;
             blocking(move || {
-                let staged = turn.as_mut().ok_or_else(|| store_error(io::ErrorKind::NotFound.into(), &location))?;
-                payload
-                    .iter()
-                    .try_for_each(|bytes: &Bytes| staged.file.write_all(bytes))
-                    .map_err(|error| store_error(error, &location))
+                let staged =
+                    turn.as_mut().ok_or_else(|| folder.store_error(io::ErrorKind::NotFound.into(), &location))?;
+                staged
+                    .file
+                    .seek(SeekFrom::Start(start))
+                    .and_then(|_| payload.iter().try_for_each(|bytes: &Bytes| staged.file.write_all(bytes)))
+                    .map_err(|error| folder.store_error(error, &location))
             })
             .await
         })
@@ -381,9 +411,9 @@ impl MultipartUpload for LocalUpload {
         let staged = self.staged.lock().await.take();
         let (folder, location) = (self.folder.clone(), self.location.clone());
         blocking(move || {
-            let staged = staged.ok_or_else(|| store_error(io::ErrorKind::NotFound.into(), &location))?;
+            let staged = staged.ok_or_else(|| folder.store_error(io::ErrorKind::NotFound.into(), &location))?;
             let published = folder.publish(staged, &folder.file_of(&location), &PutMode::Create);
-            published.map_err(|error| store_error(error, &location))?;
+            published.map_err(|error| folder.store_error(error, &location))?;
             Ok(PutResult { e_tag: None, version: None })
         })
         .await

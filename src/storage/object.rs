@@ -103,13 +103,10 @@ impl Object {
     async fn request(&self, tag: Option<String>, range: Range<u64>) -> Result<Bytes> {
         let range_option = Some(GetRange::Bounded(range.clone()));
         let options = GetOptions { if_match: tag, range: range_option, ..GetOptions::default() };
-        let result = self.store.get_opts(&self.path, options).await.map_err(|error| match error {
-            object_store::Error::Precondition { .. } => self.changed("it was replaced while it was read"),
-            object_store::Error::NotFound { .. } => {
-                Error::new(ErrorKind::NotFound, format!("the data object {} is not there", self.path))
-            }
-            other => failure(other),
-        })?;
+        let result = match self.store.get_opts(&self.path, options).await {
+            Ok(result) => result,
+            Err(error) => return Err(self.refused(error).await),
+        };
         if result.meta.size != self.size {
             return Err(self.changed(&format!("it has {} bytes, {} were written", result.meta.size, self.size)));
         }
@@ -121,6 +118,20 @@ impl Object {
             self.keep(opened);
         }
         result.bytes().await.map_err(failure)
+    }
+
+    /// Why a request failed; each storage has its own words for a range that lies outside an object cut short.
+    async fn refused(&self, error: object_store::Error) -> Error {
+        match error {
+            object_store::Error::Precondition { .. } => self.changed("it was replaced while it was read"),
+            object_store::Error::NotFound { .. } => {
+                Error::new(ErrorKind::NotFound, format!("the data object {} is not there", self.path))
+            }
+            other => match self.probe().await {
+                Err(cut) if cut.kind() == ErrorKind::Damaged => cut,
+                _ => failure(other),
+            },
+        }
     }
 
     async fn read_file(&self, file: Arc<File>, range: Range<u64>) -> Result<Bytes> {

@@ -62,7 +62,7 @@ impl Upload {
     pub(crate) async fn finish(mut self) -> Result<()> {
         if self.multipart.is_none() {
             let payload: PutPayload = std::mem::take(&mut self.held).into_iter().collect();
-            return self.store.put(&self.path, payload).await.map(drop).map_err(failure);
+            return self.cleaning.put(self.store.clone(), self.path.clone(), payload).await;
         }
         if self.held_bytes > 0 {
             self.send_part().await?;
@@ -70,11 +70,15 @@ impl Upload {
         while !self.in_flight.is_empty() {
             self.wait_for_one().await?;
         }
-        if let Some(multipart) = &mut self.multipart {
-            multipart.complete().await.map_err(failure)?;
-        }
-        self.multipart = None;
-        Ok(())
+        let Some(mut multipart) = self.multipart.take() else { return Ok(()) };
+        let completing = async move {
+            let completed = multipart.complete().await;
+            if completed.is_err() {
+                abort(multipart).await;
+            }
+            completed.map(drop).map_err(failure)
+        };
+        self.cleaning.see_through(completing, self.store.clone(), self.path.clone()).await
     }
 
     async fn send_part(&mut self) -> Result<()> {
@@ -101,23 +105,31 @@ impl Upload {
     }
 
     async fn wait_for_one(&mut self) -> Result<()> {
-        // Taken out first: what has answered, even with an error, must not be waited for again.
-        let Some((bytes, sending)) = self.in_flight.pop_front() else { return Ok(()) };
-        self.in_flight_bytes -= bytes;
-        sending.await
+        if let Some((bytes, sending)) = self.in_flight.front_mut() {
+            let sent = sending.await;
+            self.in_flight_bytes -= *bytes;
+            // Before its error is looked at: what has ended must not be waited for again.
+            self.in_flight.pop_front();
+            sent?;
+        }
+        Ok(())
     }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let Some(mut multipart) = self.multipart.take() else { return };
+        let Some(multipart) = self.multipart.take() else { return };
         let in_flight = std::mem::take(&mut self.in_flight);
         self.cleaning.start(async move {
             // A part that arrives after the abort would stay, and be paid for.
             futures::future::join_all(in_flight.into_iter().map(|(_, sending)| sending)).await;
-            if let Err(error) = multipart.abort().await {
-                tracing::warn!(error = %failure(error), "an unfinished upload could not be aborted");
-            }
+            abort(multipart).await;
         });
+    }
+}
+
+async fn abort(mut multipart: Box<dyn MultipartUpload>) {
+    if let Err(error) = multipart.abort().await {
+        tracing::warn!(error = %failure(error), "an unfinished upload could not be aborted");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use object_store::ObjectStore;
 use tokio::sync::OnceCell;
 
 use super::{DEFAULT_MEMORY, Inner, ResultStore};
@@ -18,6 +19,7 @@ const LEAST_MEMORY: usize = 16 * 1024 * 1024;
 #[must_use = "a builder does nothing until `open`"]
 pub struct StoreBuilder {
     location: Option<String>,
+    object_store: Option<(Arc<dyn ObjectStore>, String)>,
     options: Vec<(String, String)>,
     durable: Option<bool>,
     memory: Option<usize>,
@@ -30,6 +32,12 @@ impl StoreBuilder {
     /// A URL, a path or the name of a profile; where absent, what is configured, else `./.coldframe`.
     pub fn location(self, location: impl Into<String>) -> Self {
         Self { location: Some(location.into()), ..self }
+    }
+
+    /// An object store that the caller made, and the store's root in it, in place of a location; references to it carry
+    /// no URL.
+    pub fn object_store(self, store: Arc<dyn ObjectStore>, root: impl Into<String>) -> Self {
+        Self { object_store: Some((store, root.into())), ..self }
     }
 
     /// An option of the storage, such as `region`; stronger than the profile's and the environment's.
@@ -75,6 +83,9 @@ impl StoreBuilder {
             Some(configuration) => configuration,
             None => Configuration::ambient()?,
         };
+        if let Some((store, root)) = self.object_store.take() {
+            return self.build(Storage::with_object_store(store, &root)?, configuration);
+        }
         let location = self.location.clone().unwrap_or_else(|| configuration.store());
         let storage = Location::resolve(&location, &self.options, &configuration)
             .and_then(|location| Storage::open(&location, self.durable.unwrap_or(true)))

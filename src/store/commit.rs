@@ -25,6 +25,9 @@ use crate::storage::sequence::{self, Creation};
 
 /// A listing that is older than this when it is needed is made again.
 const FRESH: Duration = Duration::from_secs(60);
+/// How often, and after what pause, a marker is looked for that is said to be there and is not.
+const MARKER_ATTEMPTS: usize = 20;
+const MARKER_PAUSE: Duration = Duration::from_millis(250);
 /// So many other writers may take the number before ours.
 const ATTEMPTS: usize = 500;
 
@@ -62,12 +65,22 @@ impl Listing {
 pub(crate) async fn prove(store: &Inner) -> Result<()> {
     let proving = store.proven.get_or_try_init(|| async {
         let marker = layout::marker()?;
-        sequence::prove(&store.storage, &marker, Bytes::from_static(MARKER_BYTES)).await?;
-        match sequence::read(&store.storage, &marker).await? {
-            Some(found) if &*found == MARKER_BYTES => Ok(()),
-            _ => Err(Error::new(ErrorKind::Unsupported, "the store's marker coldframe.json is not of format 1")
-                .with_hint("a newer coldframe may have made this store: use that version, or another root")),
+        for _ in 0..MARKER_ATTEMPTS {
+            sequence::prove(&store.storage, &marker, Bytes::from_static(MARKER_BYTES)).await?;
+            match sequence::read(&store.storage, &marker).await? {
+                Some(found) if &*found == MARKER_BYTES => return Ok(()),
+                Some(_) => {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        "the store's marker coldframe.json is not of format 1",
+                    )
+                    .with_hint("a newer coldframe may have made this store: use that version, or another root"));
+                }
+                // Some storages say that a name is taken while another request is still making it.
+                None => store.clock.sleep(MARKER_PAUSE).await,
+            }
         }
+        Err(Error::new(ErrorKind::Unavailable, "the store's marker coldframe.json is said to be there, and is not"))
     });
     proving.await.copied()
 }

@@ -139,7 +139,10 @@ impl Delete {
     ) -> Result<()> {
         let store = &*self.store;
         // A reference that cannot be read is deleted all the same; its data is then the sweep's.
-        let reference = store.load(key, version).await.ok();
+        let reference = match store.load(key, version).await {
+            Err(error) if error.is_transient() => return Err(error),
+            loaded => loaded.ok(),
+        };
         let write = reference.as_ref().map_or(id, |reference| reference.write());
         let due = now + GRACE;
         let purge = json!({"type": "purge", "format": 1, "key": key, "version": version, "write": write, "due": due.to_rfc3339()});
@@ -163,8 +166,8 @@ impl Delete {
         };
         // Somebody else's marker does as well as ours.
         sequence::create(&store.storage, &*store.clock, &marker, bytes, |_| true, in_time).await?;
-        let paths = reference.as_ref().map(layout::check_parts).transpose()?.unwrap_or_default();
-        for path in paths {
+        let paths = reference.as_ref().and_then(|reference| layout::check_parts(reference).ok());
+        for path in paths.unwrap_or_default() {
             remove(store, &path).await;
         }
         Ok(())

@@ -50,22 +50,35 @@ impl Lifetime {
         if sent.saturating_sub(self.started) < PINNED_AFTER || sent.saturating_sub(self.confirmed) < RENEWED_EVERY {
             return Ok(());
         }
+        // It may be there from now on, whatever becomes of the answer.
+        self.pinned = true;
         let answer = store.storage.store().put(&layout::pin(self.write)?, self.write.to_string().into()).await;
         match answer {
             // An answer that comes after the gap does not revive the put.
             Ok(_) => {
                 self.check(store)?;
                 self.confirmed = sent;
-                self.pinned = true;
             }
             Err(error) => tracing::warn!(error = %failure(error), write = %self.write, "a pin could not be renewed"),
         }
         Ok(())
     }
 
-    /// Removes the pin, once the put has ended either way.
-    pub(crate) async fn end(&self, store: &Inner) {
-        if !self.pinned {
+    /// Whether there may be a pin to remove.
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+
+    /// Hands its pin over to the one that is returned.
+    pub(crate) fn take(&mut self) -> Self {
+        let taken = self.clone();
+        self.pinned = false;
+        taken
+    }
+
+    /// Removes the pin, once it is certain how the put ended.
+    pub(crate) async fn end(&mut self, store: &Inner) {
+        if !std::mem::take(&mut self.pinned) {
             return;
         }
         let Ok(path) = layout::pin(self.write) else { return };

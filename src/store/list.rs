@@ -109,7 +109,7 @@ impl List {
                 // It was deleted between the listing and the reading, or it is expired, or not searched for.
                 Ok(_) => {}
                 Err(error) if error.is_missing() => {}
-                Err(error) if error.kind() == ErrorKind::Damaged => {
+                Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => {
                     page.unreadable.push((key.clone(), error.to_string()))
                 }
                 Err(error) => return Err(error),

@@ -253,11 +253,11 @@ impl Inner {
                 ErrorKind::Unsupported => error,
                 _ => error.within(format!("the reference {path} is damaged")).with_kind(ErrorKind::Damaged),
             })?;
-        if reference.key() != key {
+        if reference.key() != key && reference.key().as_str().to_lowercase() == key.as_str().to_lowercase() {
             return Err(Error::new(ErrorKind::NotFound, format!("the file system takes it for `{}`", reference.key()))
                 .with_hint("this disk does not tell upper from lower case: choose another key"));
         }
-        if reference.version() != version || reference.written().is_none() {
+        if reference.key() != key || reference.version() != version || reference.written().is_none() {
             return Err(Error::damaged(format!("the reference {path} is that of {reference}")));
         }
         Ok(reference)

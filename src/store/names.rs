@@ -40,11 +40,10 @@ impl Names {
     /// The versions down to the newest that is shown; one page of a listing, nearly always.
     pub(crate) async fn newest(store: &Inner, key: &Key) -> Result<Self> {
         let enough = |names: &[Name]| {
-            // A marker sorts before the reference that it hides, so the last name tells.
-            let shown = |name: &Name| VersionName::parse(&name.name).filter(|name| name.kind == NameKind::Reference);
-            let Some(last) = names.last().and_then(shown) else { return false };
-            let marker = VersionName { version: last.version, kind: NameKind::Deleted }.to_string();
-            !names.iter().rev().take(8).any(|name| name.name == marker)
+            // A marker and announcements sort before the reference that they are about, so the last name tells.
+            let mut parsed = names.iter().rev().map_while(|name| VersionName::parse(&name.name));
+            let Some(last) = parsed.next().filter(|last| last.kind == NameKind::Reference) else { return false };
+            !parsed.take_while(|name| name.version == last.version).any(|name| name.kind == NameKind::Deleted)
         };
         Self::parse(&sequence::names(&store.storage, &layout::versions(key)?, enough).await?)
     }

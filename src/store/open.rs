@@ -178,7 +178,10 @@ impl Opened {
         let open = self.parts.get(part).ok_or_else(|| Error::damaged("the reference has no part with its table"))?;
         let table = open.table.get_or_try_init(|| async {
             match self.readable(part).await? {
-                Readable::Table(table) => Ok(table),
+                Readable::Table(table) if self.schema.as_ref().is_none_or(|schema| *schema == table.schema()) => {
+                    Ok(table)
+                }
+                Readable::Table(_) => Err(Error::damaged("the part does not have the schema that its reference says")),
                 _ => Err(Error::damaged("the reference says it is a table, and its part is none")),
             }
         });
@@ -189,8 +192,11 @@ impl Opened {
         let (Some(open), Some(serializer)) = (self.parts.get(part), &self.serializer) else {
             return Err(Error::damaged("the reference has no parts"));
         };
-        let readable = serializer.open(open.source.clone(), self.store.memory).await;
-        readable.map_err(|error| error.within(&open.source.part.path))
+        let naming = naming(open.source.part.path.clone());
+        Ok(match serializer.open(open.source.clone(), self.store.memory).await.map_err(&naming)? {
+            Readable::Bytes(bytes) => Readable::Bytes(bytes.map_err(naming).boxed()),
+            other => other,
+        })
     }
 }
 
@@ -198,6 +204,11 @@ impl fmt::Debug for Opened {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opened").field("reference", &self.reference.to_string()).finish_non_exhaustive()
     }
+}
+
+/// Lets an error about a part's data say which file it is about.
+pub(super) fn naming(path: String) -> impl Fn(Error) -> Error + Send + 'static {
+    move |error| if error.message().contains(&path) { error } else { error.within(&path) }
 }
 
 /// Whether a version stands, with as little reading as can be.

@@ -1,16 +1,17 @@
 //! Persists a value: encode and upload at the same time, within the budget, then commit.
 
 use std::future::IntoFuture;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, SubsecRound, Utc};
-use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, Stream, TryStreamExt};
+use object_store::PutPayload;
 use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
 use serde_json::{Map, Value as Json, json};
 use tokio::sync::mpsc;
 
@@ -22,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::literal::Literal;
 use crate::reference::{Descriptor, Key, Part, ResultReference, Version, WriteId, Written};
 use crate::serializer::{EncodedPart, Encoder, IntoSerializer, Output, Piece, Serializer, SerializerChoice, Sink};
-use crate::storage::{Upload, failure};
+use crate::storage::Upload;
 use crate::value::{Content, Shape};
 
 const LONGEST_METADATA: usize = 16 * 1024;
@@ -171,9 +172,9 @@ impl Wanted {
         let written = self.describe(now, expires)?;
         let write = WriteId::draw(now);
         let lifetime = Lifetime::start(&store, write);
-        let mut uncommitted = Uncommitted { store: store.clone(), paths: Vec::new() };
-        let prepared = self.prepare(key, write, content, written, lifetime, &mut uncommitted).await;
-        let (reference, listing, lifetime) = match prepared {
+        let mut uncommitted = Uncommitted { store: store.clone(), paths: Vec::new(), lifetime };
+        let prepared = self.prepare(key, write, content, written, &mut uncommitted).await;
+        let (reference, listing) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
                 uncommitted.clean_up().await;
@@ -185,18 +186,19 @@ impl Wanted {
         let condition = self.condition;
         // Spawned, so that whoever drops this future cannot stop a commit halfway.
         tokio::spawn(async move {
-            let outcome = commit(&store, reference, condition, &lifetime, Some(listing)).await;
-            lifetime.end(&store).await;
+            // From here on what was written stays, however this task ends, unless it is certain that nothing names it.
+            let mut held = uncommitted.hold();
+            let outcome = commit(&store, reference, condition, &held.lifetime, Some(listing)).await;
             let answer = match outcome {
                 Ok(committed) => {
-                    uncommitted.paths.clear();
+                    held.lifetime.end(&store).await;
                     Ok(store.handed_out(committed))
                 }
                 Err(failed) => {
-                    if !failed.nothing_committed {
-                        uncommitted.paths.clear();
+                    // A commit that may still land needs its data, and the pin that keeps it from the sweep.
+                    if failed.nothing_committed {
+                        held.clean_up(&store).await;
                     }
-                    uncommitted.clean_up().await;
                     Err(failed.error)
                 }
             };
@@ -212,21 +214,19 @@ impl Wanted {
         write: WriteId,
         content: Content,
         written: Written,
-        lifetime: Lifetime,
         uncommitted: &mut Uncommitted,
-    ) -> Result<(ResultReference, Listing, Lifetime)> {
+    ) -> Result<(ResultReference, Listing)> {
         let store = &self.store;
         if let Some(serializer) = self.chosen_serializer(&content)? {
-            return self.write_data(key, write, content, serializer, written, lifetime, uncommitted).await;
+            return self.write_data(key, write, content, serializer, written, uncommitted).await;
         }
         let written = Written { serializer: literal_descriptor(&content)?, ..written };
         let ((), listing) = tokio::try_join!(prove(store), self.first_look(store, &key))?;
         write_due(store, &key, write, written.expires, uncommitted).await?;
-        Ok((ResultReference::new(key, Version::FIRST, write, written), listing, lifetime))
+        Ok((ResultReference::new(key, Version::FIRST, write, written), listing))
     }
 
     /// Data, expiry entry, marker and listing at the same time; then the reference that is to be committed.
-    #[expect(clippy::too_many_arguments, reason = "the state of one put, handed from one step to the next")]
     async fn write_data(
         &self,
         key: Key,
@@ -234,9 +234,8 @@ impl Wanted {
         content: Content,
         serializer: Arc<dyn Serializer>,
         written: Written,
-        mut lifetime: Lifetime,
         uncommitted: &mut Uncommitted,
-    ) -> Result<(ResultReference, Listing, Lifetime)> {
+    ) -> Result<(ResultReference, Listing)> {
         let store = &self.store;
         let shape = content.shape();
         serializer.check(&shape)?;
@@ -244,19 +243,20 @@ impl Wanted {
         let schema = shape.schema().and_then(schema::encode);
         let lossy = serializer.losses(&shape);
         write_due(store, &key, write, written.expires, uncommitted).await?;
+        let Uncommitted { paths, lifetime, .. } = uncommitted;
         let extension = serializer.extension();
         let parts =
             PartWriter { store: store.clone(), key: key.clone(), write, extension, progress: self.progress.clone() };
-        let stream = self.stream(content, encoder, parts, uncommitted);
+        let stream = self.stream(content, encoder, parts, paths);
         let working = async { tokio::try_join!(stream, prove(store), self.first_look(store, &key)) };
         let (parts, (), listing) = tokio::select! {
             done = working => done?,
-            ended = keep_alive(store, &mut lifetime) => return Err(ended),
+            ended = keep_alive(store, lifetime) => return Err(ended),
         };
         let size = parts.iter().map(|part| part.size).sum();
         let rows = parts.iter().map(|part| part.rows).sum::<Option<u64>>().filter(|_| matches!(shape, Shape::Table(_)));
         let written = Written { serializer: serializer.descriptor(), parts, rows, size, schema, lossy, ..written };
-        Ok((ResultReference::new(key, Version::FIRST, write, written), listing, lifetime))
+        Ok((ResultReference::new(key, Version::FIRST, write, written), listing))
     }
 
     /// The listing that the commit needs; a condition that cannot hold ends the put before its data is written.
@@ -272,7 +272,7 @@ impl Wanted {
         content: Content,
         encoder: Box<dyn Encoder>,
         writer: PartWriter,
-        uncommitted: &mut Uncommitted,
+        uncommitted: &mut Vec<Path>,
     ) -> Result<Vec<Part>> {
         let (pieces, feed) = mpsc::channel(1);
         let (steps, output) = mpsc::channel(4);
@@ -282,7 +282,7 @@ impl Wanted {
         };
         let ((), (), parts) =
             tokio::try_join!(take_in(content, pieces, &self.progress), encoding, writer.write(output, uncommitted))?;
-        Ok(parts)
+        if parts.is_empty() { Err(unended()) } else { Ok(parts) }
     }
 
     fn chosen_serializer(&self, content: &Content) -> Result<Option<Arc<dyn Serializer>>> {
@@ -362,7 +362,9 @@ async fn write_due(
     let path = layout::due(expires, write, Due::Expiry)?;
     let entry = json!({"type": "expiry", "format": 1, "key": key, "write": write, "due": expires.to_rfc3339()});
     uncommitted.paths.push(path.clone());
-    store.storage.store().put(&path, PutPayload::from(entry.to_string())).await.map(drop).map_err(failure)
+    let (objects, payload) = (store.storage.store().clone(), PutPayload::from(entry.to_string()));
+    let cleaning = store.storage.cleaning();
+    cleaning.put(objects, path, payload).await
 }
 
 /// Pins the put while it works; comes back only when it must end.
@@ -385,8 +387,7 @@ async fn take_in(content: Content, pieces: mpsc::Sender<Feed>, progress: &Progre
     // Where the encoder is gone, its own error tells why.
     match content {
         Content::Table(mut batches) => {
-            while let Some(batch) = batches.next().await {
-                let batch = batch?;
+            while let Some(batch) = next_of(&mut batches).await? {
                 progress.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 if pieces.send(Feed::Piece(Piece::Batch(batch))).await.is_err() {
                     return Ok(());
@@ -394,8 +395,8 @@ async fn take_in(content: Content, pieces: mpsc::Sender<Feed>, progress: &Progre
             }
         }
         Content::Bytes(mut stream) => {
-            while let Some(bytes) = stream.next().await {
-                if pieces.send(Feed::Piece(Piece::Bytes(bytes?))).await.is_err() {
+            while let Some(bytes) = next_of(&mut stream).await? {
+                if pieces.send(Feed::Piece(Piece::Bytes(bytes))).await.is_err() {
                     return Ok(());
                 }
             }
@@ -410,6 +411,14 @@ async fn take_in(content: Content, pieces: mpsc::Sender<Feed>, progress: &Progre
     Ok(())
 }
 
+/// The next item of the caller's stream; one that panics has failed like any other.
+async fn next_of<T>(stream: &mut (impl Stream<Item = Result<T>> + Unpin)) -> Result<Option<T>> {
+    match AssertUnwindSafe(stream.try_next()).catch_unwind().await {
+        Ok(next) => next,
+        Err(_) => Err(Error::new(ErrorKind::Input, "the stream of data panicked")),
+    }
+}
+
 enum Step {
     Bytes(Bytes),
     EndPart(Box<EncodedPart>),
@@ -420,10 +429,17 @@ fn encode(mut encoder: Box<dyn Encoder>, mut feed: mpsc::Receiver<Feed>, steps: 
     loop {
         match feed.blocking_recv() {
             Some(Feed::Piece(piece)) => encoder.write(piece, &mut sink)?,
-            Some(Feed::End) => return encoder.finish(&mut sink),
+            Some(Feed::End) => {
+                encoder.finish(&mut sink)?;
+                return if sink.position() == 0 { Ok(()) } else { Err(unended()) };
+            }
             None => return Err(abandoned()),
         }
     }
+}
+
+fn unended() -> Error {
+    Error::internal("the serializer did not end its last part")
 }
 
 fn abandoned() -> Error {
@@ -456,13 +472,13 @@ struct PartWriter {
 }
 
 impl PartWriter {
-    async fn write(self, mut steps: mpsc::Receiver<Step>, uncommitted: &mut Uncommitted) -> Result<Vec<Part>> {
+    async fn write(self, mut steps: mpsc::Receiver<Step>, uncommitted: &mut Vec<Path>) -> Result<Vec<Part>> {
         let mut parts: Vec<Part> = Vec::new();
         let mut open: Option<Upload> = None;
         while let Some(step) = steps.recv().await {
             let path = layout::data(&self.key, self.write, parts.len(), &self.extension)?;
             let upload = open.get_or_insert_with(|| {
-                uncommitted.paths.push(path.clone());
+                uncommitted.push(path.clone());
                 Upload::new(&self.store.storage, path.clone(), self.store.memory / 4)
             });
             match step {
@@ -501,22 +517,40 @@ fn described(part: EncodedPart, path: String) -> Part {
 struct Uncommitted {
     store: Arc<Inner>,
     paths: Vec<Path>,
+    lifetime: Lifetime,
 }
 
 impl Uncommitted {
+    /// Takes over what was written: it is no longer removed by itself.
+    fn hold(&mut self) -> Held {
+        Held { paths: std::mem::take(&mut self.paths), lifetime: self.lifetime.take() }
+    }
+
     async fn clean_up(mut self) {
-        for path in std::mem::take(&mut self.paths) {
-            remove(&self.store, &path).await;
-        }
+        self.hold().clean_up(&self.store).await;
     }
 }
 
 impl Drop for Uncommitted {
     fn drop(&mut self) {
-        let paths = std::mem::take(&mut self.paths);
-        if !paths.is_empty() {
-            let left = Self { store: self.store.clone(), paths };
-            self.store.storage.cleaning().start(left.clean_up());
+        if !self.paths.is_empty() || self.lifetime.is_pinned() {
+            let (store, held) = (self.store.clone(), self.hold());
+            self.store.storage.cleaning().start(async move { held.clean_up(&store).await });
         }
+    }
+}
+
+/// What a put has written, once its commit decides what becomes of it.
+struct Held {
+    paths: Vec<Path>,
+    lifetime: Lifetime,
+}
+
+impl Held {
+    async fn clean_up(mut self, store: &Inner) {
+        for path in &self.paths {
+            remove(store, path).await;
+        }
+        self.lifetime.end(store).await;
     }
 }

@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
+use super::open::naming;
 use super::{Inner, Opened, Progress, Target};
 use crate::error::{Error, Result};
 use crate::query::{Query, Rows, project};
@@ -205,19 +206,19 @@ impl Read {
             batch_bytes: self.batch_bytes,
         };
         let mut given = 0;
-        let last = self.clone();
-        let batches = table.batches(plan).map(Some).chain(stream::once(async { None })).map(move |batch| match batch {
-            Some(batch) => {
-                let batch = self.arrange(batch?)?;
-                given += batch.num_rows() as u64;
-                Ok(Some(batch))
-            }
-            None if given == expected => Ok(None),
-            None => {
-                let path = last.opened.parts().nth(part).map(|part| part.path.clone()).unwrap_or_default();
-                Err(Error::damaged(format!("{path} gave {given} rows where {expected} were written")))
-            }
-        });
+        let path = self.opened.parts().nth(part).map(|part| part.path.clone()).unwrap_or_default();
+        let batches =
+            table.batches(plan).map_err(naming(path.clone())).map(Some).chain(stream::once(async { None })).map(
+                move |batch| match batch {
+                    Some(batch) => {
+                        let batch = self.arrange(batch?)?;
+                        given += batch.num_rows() as u64;
+                        Ok(Some(batch))
+                    }
+                    None if given == expected => Ok(None),
+                    None => Err(Error::damaged(format!("{path} gave {given} rows where {expected} were written"))),
+                },
+            );
         Ok(batches.try_filter_map(|batch| async { Ok(batch) }).boxed())
     }
 

@@ -12,7 +12,7 @@ use super::{Inner, Progress};
 use crate::checksum::Running;
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::{Key, Part, Version};
-use crate::storage::{Object, STAGING, failure};
+use crate::storage::{Object, STAGING, failure, sequence};
 
 const READ_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -107,7 +107,12 @@ async fn check_version(
     let subject = format!("{key}@{version}");
     let reference = match store.load(key, version).await {
         Ok(reference) => reference,
-        Err(error) if error.is_missing() => return Ok(()),
+        // It may have been purged since its name was listed.
+        Err(error) if error.is_missing() && !is_there(store, key, version).await? => return Ok(()),
+        Err(error) if error.is_missing() => {
+            found.problems.push(Finding::new("damaged", subject, error.to_string()));
+            return Ok(());
+        }
         Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => {
             found.problems.push(Finding::new("damaged", subject, error.to_string()));
             return Ok(());
@@ -144,6 +149,11 @@ async fn check_version(
         }
     }
     Ok(())
+}
+
+async fn is_there(store: &Inner, key: &Key, version: Version) -> Result<bool> {
+    let path = layout::version(key, version, NameKind::Reference)?;
+    Ok(sequence::read(&store.storage, &path).await?.is_some())
 }
 
 async fn check_part(object: &Object, part: &Part, progress: &Progress) -> Result<()> {

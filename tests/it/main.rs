@@ -11,6 +11,9 @@
 mod architecture;
 mod cli;
 mod conformance;
+mod faults;
+mod faulty;
 mod interop;
+mod races;
 mod roundtrip;
 mod support;
