@@ -77,7 +77,7 @@ fn flights() -> Result<Batches, Box<dyn Error>> {
     Ok(Batches::from_reader(RecordBatchIterator::new(builder.build()?, schema)))
 }
 
-/// The reference as JSON, but for the Arrow schema: 2 KB of Base64 that say nothing to a person.
+/// The reference as JSON, but for the Arrow schema: a kilobyte of Base64 that says nothing to a person.
 fn for_the_screen(reference: &ResultReference) -> serde_json::Result<String> {
     let mut json = serde_json::to_value(reference)?;
     if let Some(schema) = json.get_mut("schema") {
