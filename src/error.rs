@@ -227,6 +227,12 @@ impl std::error::Error for Error {
     }
 }
 
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl From<Error> for arrow::error::ArrowError {
     fn from(error: Error) -> Self {
         Self::ExternalError(Box::new(error))

@@ -1,7 +1,56 @@
-//! Columnar dataframe persistence.
+//! coldframe keeps dataframes alive between tasks.
+//!
+//! Hand it a table; it streams the record batches, in bounded memory, into plain Parquet or Arrow files on a local path,
+//! S3, GCS or Azure, and returns a [`ResultReference`]: a small JSON document. Whoever holds it gets the same table back,
+//! checked, or a clear error.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use arrow::array::{Float64Array, RecordBatch};
+//! use coldframe::{ResultReference, ResultStore};
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().to_str().unwrap_or_default();
+//! let store = ResultStore::open(path).await?;
+//! let fares = RecordBatch::try_from_iter([("fare", Arc::new(Float64Array::from(vec![12.5, 7.0])) as _)])?;
+//!
+//! let reference = store.put("etl/trips", fares.clone()).await?;
+//! let json = reference.to_json(); // hand it to anybody
+//!
+//! let reference = ResultReference::from_json(&json)?;
+//! let table = store.scan(&reference).columns(["fare"]).collect().await?;
+//! assert_eq!(table.to_batch()?, fares);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The tour
+//!
+//! ```text
+//! put:   value ─▶ Batches ─▶ encoder ─▶ sink (hashes) ─▶ upload (in parts) ─▶ commit ─▶ ResultReference
+//! scan:  reference ─▶ open (footers) ─▶ checked ranges ─▶ decoder ─▶ Batches
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`error`] [`clock`] [`checksum`] | what everything uses |
+//! | [`reference`](mod@reference) [`literal`] | keys, versions, references, records: pure types and their JSON |
+//! | [`value`] [`query`] | what goes in, what comes out, which part of it |
+//! | [`serializer`] | values to bytes and back: Parquet, Arrow, JSON, bytes, compressed, and yours |
+//! | [`storage`] | a URL, path or profile to an object store; the configuration; create-if-absent |
+//! | [`store`] | put, get, scan, list, versions, delete, verify |
+//! | [`result`](mod@result) | task results: values and records in one hand |
+//! | [`conformance`] | what every storage and serializer must keep, as a suite |
+//! | [`docs`] | the format on the storage, why the commit is safe, how the house is built |
 
 pub mod checksum;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
+pub mod conformance;
+pub mod docs;
 pub mod error;
 pub mod literal;
 pub mod query;

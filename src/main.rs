@@ -1,3 +1,7 @@
 //! The `coldframe` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    coldframe::cli::run(std::env::args_os())
+}

@@ -17,7 +17,7 @@ impl<'a> ShortForm<'a> {
         let (name, tail) = text.split_at(end);
         let (argument, tail) = match tail.strip_prefix('(') {
             None => (None, tail),
-            Some(inside) => match inside.split_once(')') {
+            Some(inside) => match split_at_closing(inside) {
                 Some((argument, tail)) => (Some(argument.trim()), tail),
                 None => return Err(malformed(text, "a bracket is not closed")),
             },
@@ -48,6 +48,22 @@ impl<'a> ShortForm<'a> {
     }
 }
 
+/// What stands inside a bracket that was just opened, and what follows it.
+fn split_at_closing(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 1;
+    for (position, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some((text.get(..position)?, text.get(position + 1..)?));
+        }
+    }
+    None
+}
+
 pub(super) fn malformed(text: &str, why: &str) -> Error {
     Error::invalid(format!("`{}` is no short form of a serializer: {why}", text.escape_debug())).with_hint(
         "short forms are parquet[/codec[(level)]], arrow[/codec[(level)]], json, bytes[(media/type)] and \
@@ -66,6 +82,7 @@ mod tests {
         assert_eq!(parse("parquet/zstd(3)").unwrap(), ("parquet", None, Some("zstd(3)")));
         assert_eq!(parse("bytes(text/csv)").unwrap(), ("bytes", Some("text/csv"), None));
         assert_eq!(parse("compressed(xz)/arrow/lz4").unwrap(), ("compressed", Some("xz"), Some("arrow/lz4")));
+        assert_eq!(parse("compressed(xz(1))/json").unwrap(), ("compressed", Some("xz(1)"), Some("json")));
         for text in ["", "/x", "a(", "a(b)c", "a/", "(x)"] {
             assert!(parse(text).is_err(), "{text}");
         }

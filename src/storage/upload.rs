@@ -101,12 +101,10 @@ impl Upload {
     }
 
     async fn wait_for_one(&mut self) -> Result<()> {
-        if let Some((bytes, sending)) = self.in_flight.front_mut() {
-            sending.await?;
-            self.in_flight_bytes -= *bytes;
-            self.in_flight.pop_front();
-        }
-        Ok(())
+        // Taken out first: what has answered, even with an error, must not be waited for again.
+        let Some((bytes, sending)) = self.in_flight.pop_front() else { return Ok(()) };
+        self.in_flight_bytes -= bytes;
+        sending.await
     }
 }
 

@@ -212,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_is_parsed(number in 1_u64..=Version::MAX.get(), kind in 0..3, text in "\\PC{1,12}(/\\PC{1,12}){0,2}") {
+        fn what_is_printed_is_parsed(number in 1_u64..=Version::MAX.get(), kind in 0_usize..3, text in "\\PC{1,12}(/\\PC{1,12}){0,2}") {
             let kind = [NameKind::Reference, NameKind::Going(id()), NameKind::Deleted][kind];
             let name = VersionName { version: Version::new(number).unwrap(), kind };
             prop_assert_eq!(VersionName::parse(&name.to_string()), Some(name));

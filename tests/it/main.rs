@@ -1,4 +1,16 @@
 //! Integration tests: one binary, because linking arrow and parquet many times is slow.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::too_many_lines,
+    clippy::disallowed_methods,
+    reason = "a test ends by panicking, and is an outermost surface that may read the environment"
+)]
+
+mod architecture;
+mod cli;
+mod conformance;
+mod interop;
 mod roundtrip;
 mod support;

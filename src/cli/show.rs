@@ -1,0 +1,166 @@
+//! `show`: what a result is, where it lies, and how to read its files without coldframe.
+
+use arrow::datatypes::SchemaRef;
+use serde_json::{Value as Json, json};
+
+use super::args::Show;
+use super::context::Context;
+use super::failure::Outcome;
+use super::grid::{self, Column};
+use super::snippet::{self, Place};
+use super::what::{self, Asked};
+use super::{output, terminal, units, versions};
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::reference::{ResultReference, Written};
+use crate::store::{Opened, ResultStore, VersionEntry};
+
+/// Prints all that is known of a result.
+pub(super) async fn run(context: &Context, arguments: &Show) -> Outcome {
+    let (store, target, key) = match what::resolve(context, &arguments.what, None).await? {
+        Asked::Stored { store, target, key } => (store, target, key),
+        Asked::Literal(value) => return output::print_json(&json!({"type": "literal", "value": value})),
+    };
+    let opened = match store.open_result(target).await {
+        Ok(opened) => opened,
+        Err(error) => return Err(what::suggest(&store, key.as_str(), error).await.into()),
+    };
+    let facts = gather(&store, &opened).await?;
+    if context.json() { output::print_json(&as_json(&facts)) } else { output::print(&as_text(context, &facts)) }
+}
+
+/// What is shown.
+struct Facts<'a> {
+    reference: &'a ResultReference,
+    kind: &'static str,
+    schema: Option<SchemaRef>,
+    rows: Option<u64>,
+    column_bytes: Option<Vec<u64>>,
+    versions: Vec<VersionEntry>,
+    places: Vec<Place>,
+}
+
+async fn gather<'a>(store: &ResultStore, opened: &'a Opened) -> Result<Facts<'a>> {
+    let reference = opened.reference();
+    let root = store.url().or(reference.storage()).unwrap_or_default().to_owned();
+    let parts = reference.written().map_or(&[][..], |written| &written.parts);
+    Ok(Facts {
+        reference,
+        kind: opened.kind(),
+        schema: opened.schema(),
+        rows: opened.rows(),
+        column_bytes: opened.column_bytes().await?,
+        versions: store.versions(reference.key()).await?,
+        places: parts.iter().map(|part| Place::new(&root, &part.path)).collect(),
+    })
+}
+
+fn snippets(facts: &Facts<'_>) -> Vec<(&'static str, String)> {
+    facts.reference.written().map_or_else(Vec::new, |written| snippet::all(&written.serializer, &facts.places))
+}
+
+fn as_json(facts: &Facts<'_>) -> Json {
+    let columns = facts.schema.as_ref().map(|schema| {
+        let columns = schema.fields().iter().enumerate().map(|(position, field)| {
+            json!({
+                "name": field.name(),
+                "type": field.data_type().to_string(),
+                "nullable": field.is_nullable(),
+                "bytes": facts.column_bytes.as_ref().and_then(|bytes| bytes.get(position)),
+            })
+        });
+        columns.collect::<Vec<_>>()
+    });
+    json!({
+        "kind": facts.kind,
+        "reference": facts.reference,
+        "rows": facts.rows,
+        "columns": columns,
+        "files": facts.places.iter().map(Place::shown).collect::<Vec<_>>(),
+        "versions": facts.versions.iter().map(versions::as_json).collect::<Vec<_>>(),
+        "snippets": snippets(facts).into_iter().map(|(name, code)| (name.to_lowercase(), code.into()))
+            .collect::<serde_json::Map<_, Json>>(),
+    })
+}
+
+fn as_text(context: &Context, facts: &Facts<'_>) -> String {
+    let mut text = grid::render(&properties(context, facts), None);
+    if let Some(schema) = &facts.schema {
+        text.push('\n');
+        text.push_str(&grid::render(&schema_columns(schema, facts.column_bytes.as_deref()), terminal::width()));
+    }
+    let snippets = snippets(facts);
+    if !snippets.is_empty() {
+        text.push_str("\nRead without coldframe:\n");
+        for (name, code) in snippets {
+            text.push_str(&format!("  {name}: {}\n", terminal::escape(&code)));
+        }
+    }
+    text
+}
+
+fn properties(context: &Context, facts: &Facts<'_>) -> [Column; 2] {
+    let (mut name, mut value) = (Column::text("KEY"), Column::text(&terminal::escape(facts.reference.key().as_str())));
+    let mut add = |property: &str, text: String| {
+        name.cells.push(property.to_owned());
+        value.cells.push(terminal::escape(&text));
+    };
+    let newest = facts.versions.first().map_or(0, |entry| entry.version.get());
+    add("version", format!("{} of {newest}", facts.reference.version()));
+    add("kind", facts.kind.to_owned());
+    if let Some(rows) = facts.rows {
+        add("rows", units::count(rows));
+    }
+    if let Some(written) = facts.reference.written() {
+        describe(written, context, &mut add);
+    }
+    for place in &facts.places {
+        add("file", place.shown());
+    }
+    [name, value]
+}
+
+fn describe(written: &Written, context: &Context, add: &mut impl FnMut(&str, String)) {
+    let now = context.clock.now();
+    add("size", format!("{} ({} bytes)", units::bytes(written.size), units::count(written.size)));
+    add("serializer", written.serializer.to_string());
+    add("created", format!("{} ({} ago)", units::time(written.created), units::age(now, written.created)));
+    if let Some(expires) = written.expires {
+        let when = if expires > now { format!("in {}", units::age(expires, now)) } else { "past".into() };
+        add("expires", format!("{} ({when})", units::time(expires)));
+    }
+    if let Some(title) = &written.title {
+        add("title", title.clone());
+    }
+    if let Some(description) = &written.description {
+        add("description", description.clone());
+    }
+    for (key, value) in &written.metadata {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        add("metadata", format!("{key} = {value}"));
+    }
+    if let Some(fingerprint) = &written.fingerprint {
+        add("fingerprint", fingerprint.clone());
+    }
+    for loss in &written.lossy {
+        add("lossy", loss.to_string());
+    }
+}
+
+fn schema_columns(schema: &SchemaRef, bytes: Option<&[u64]>) -> Vec<Column> {
+    let mut name = Column::text("COLUMN");
+    let mut kind = Column::text("TYPE");
+    let mut null = Column::text("NULL");
+    let mut size = Column::number("SIZE");
+    for (position, field) in schema.fields().iter().enumerate() {
+        name.cells.push(terminal::escape(field.name()));
+        kind.cells.push(terminal::escape(&field.data_type().to_string()));
+        null.cells.push(if field.is_nullable() { "yes" } else { "no" }.into());
+        size.cells
+            .push(bytes.and_then(|bytes| bytes.get(position)).map_or_else(|| "-".into(), |size| units::bytes(*size)));
+    }
+    match bytes {
+        Some(_) => vec![name, kind, null, size],
+        None => vec![name, kind, null],
+    }
+}
