@@ -73,3 +73,8 @@ pub use store::{
     StoreBuilder, Target, Verification, VersionEntry, VersionState,
 };
 pub use value::{Batches, Content, IntoContent, Shape, Table, Value};
+
+/// The Rust of the README, which `cargo test` compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 
 use super::{CheckedSource, Encoder, Ending, Piece, Readable, Serializer, Sink, Source, wrong_piece, wrong_shape};
-use crate::checksum::Extents;
 use crate::error::Result;
 use crate::reference::Descriptor;
 use crate::value::Shape;
@@ -62,23 +61,13 @@ impl Serializer for RawBytes {
 
     async fn open(&self, source: Arc<dyn Source>, _memory: usize) -> Result<Readable> {
         let size = source.part().size;
-        let checked = Arc::new(open_checked(source)?);
+        let checked = Arc::new(CheckedSource::whole(source)?);
         let pieces = stream::iter((0..size).step_by(READ_BYTES as usize)).then(move |start| {
             let checked = checked.clone();
-            async move {
-                let range = start..(start + READ_BYTES).min(size);
-                Ok(checked.read(&[range]).await?.pop().unwrap_or_default())
-            }
+            async move { checked.read_range(start..(start + READ_BYTES).min(size)).await }
         });
         Ok(Readable::Bytes(pieces.boxed()))
     }
-}
-
-/// A whole file as one run of extents, whose checksums the reference holds.
-pub(super) fn open_checked(source: Arc<dyn Source>) -> Result<CheckedSource> {
-    let extents = source.part().extents.as_deref().map(Extents::decode).transpose()?;
-    let whole = 0..source.part().size;
-    CheckedSource::new(source, std::slice::from_ref(&whole), extents.as_ref())
 }
 
 struct BytesEncoder;

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tempfile::SpooledTempFile;
 
-use super::bytes::open_checked;
-use super::{EncodedPart, Encoder, Ending, Output, Piece, Readable, Registry, Serializer, Sink, Source, tray::Tray};
+use super::{
+    CheckedSource, EncodedPart, Encoder, Ending, Output, Piece, Readable, Registry, Serializer, Sink, Source,
+    tray::Tray,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::{Descriptor, Part};
 use crate::value::Shape;
@@ -211,7 +213,7 @@ impl Serializer for Compressed {
 impl Compressed {
     async fn decompress(&self, source: Arc<dyn Source>, memory: usize) -> Result<(SpooledTempFile, u64)> {
         let size = source.part().size;
-        let checked = Arc::new(open_checked(source)?);
+        let checked = Arc::new(CheckedSource::whole(source)?);
         let (sender, receiver) = std::sync::mpsc::sync_channel::<Result<Bytes>>(1);
         let codec = self.codec;
         let spooling =

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value as Json;
 
-use super::bytes::open_checked;
-use super::{Encoder, Ending, Piece, Readable, Serializer, Sink, Source, wrong_piece, wrong_shape};
+use super::{CheckedSource, Encoder, Ending, Piece, Readable, Serializer, Sink, Source, wrong_piece, wrong_shape};
 use crate::error::{Error, Result};
 use crate::reference::Descriptor;
 use crate::value::Shape;
@@ -38,8 +37,8 @@ impl Serializer for JsonText {
     }
 
     async fn open(&self, source: Arc<dyn Source>, _memory: usize) -> Result<Readable> {
-        let whole = 0..source.part().size;
-        let bytes = open_checked(source)?.read(std::slice::from_ref(&whole)).await?.pop().unwrap_or_default();
+        let size = source.part().size;
+        let bytes = CheckedSource::whole(source)?.read_range(0..size).await?;
         let value: Json = serde_json::from_slice(&bytes)
             .map_err(|error| Error::damaged(format!("the file holds no JSON value: {error}")))?;
         Ok(Readable::Json(value))

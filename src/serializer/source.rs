@@ -107,6 +107,27 @@ impl CheckedSource {
         Ok(Self { source, extents })
     }
 
+    /// Checks reads of a whole file that has no footer, by the checksums that the reference holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`CheckedSource::new`].
+    pub fn whole(source: Arc<dyn Source>) -> Result<Self> {
+        let extents = source.part().extents.as_deref().map(Extents::decode).transpose()?;
+        let whole = 0..source.part().size;
+        Self::new(source, std::slice::from_ref(&whole), extents.as_ref())
+    }
+
+    /// The bytes of one range, checked.
+    ///
+    /// # Errors
+    ///
+    /// As [`CheckedSource::read`].
+    pub async fn read_range(&self, range: Range<u64>) -> Result<Bytes> {
+        let bytes = self.read(std::slice::from_ref(&range)).await?.pop();
+        bytes.ok_or_else(|| Error::internal("a checked read returned no range"))
+    }
+
     /// The bytes of each range, checked.
     ///
     /// # Errors
