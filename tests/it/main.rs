@@ -1,4 +1,8 @@
 //! Integration tests: one binary, because linking arrow and parquet many times is slow.
 
+mod counting;
+mod generate;
+mod hostile;
+mod properties;
 mod roundtrip;
 mod support;

@@ -9,6 +9,7 @@ mod check;
 mod decode;
 mod encode;
 mod footer;
+mod narrow;
 
 use std::sync::Arc;
 
