@@ -3,6 +3,8 @@
 mod counting;
 mod generate;
 mod hostile;
+mod outside;
 mod properties;
 mod roundtrip;
 mod support;
+mod wide;
