@@ -172,7 +172,9 @@ fn plan(opened: Opened, query: &Query) -> Result<Read> {
     };
     let counts = opened.parts().map(|part| part.rows).collect::<Option<Vec<u64>>>();
     let counts = counts.ok_or_else(|| Error::damaged("a part of the reference does not say how many rows it has"))?;
-    let wanted = query.rows.resolve(counts.iter().sum());
+    let total = counts.iter().try_fold(0_u64, |total, count| total.checked_add(*count));
+    let total = total.ok_or_else(|| Error::damaged("the reference's parts have more rows than can be counted"))?;
+    let wanted = query.rows.resolve(total);
     let mut start = 0;
     let parts = counts.iter().map(|count| {
         let end = start + count;
@@ -182,7 +184,9 @@ fn plan(opened: Opened, query: &Query) -> Result<Read> {
     });
     let parts = parts.collect();
     let batch_bytes = BATCH_BYTES.min(opened.store.memory / 8);
-    let batch_rows = query.batch_rows.unwrap_or(BATCH_ROWS).max(1);
+    // Rows without columns take no memory, however many they are.
+    let usual = if schema.fields().is_empty() { usize::MAX } else { BATCH_ROWS };
+    let batch_rows = query.batch_rows.unwrap_or(usual).max(1);
     Ok(Read { schema, columns, parts, batch_rows, batch_bytes, opened })
 }
 

@@ -29,15 +29,12 @@ enum Dictionaries {
 /// Any table: zero columns, zero batches and zero rows among them.
 pub(crate) fn table() -> impl Strategy<Value = RandomTable> {
     let rows = prop_oneof![Just(0_usize), 1_usize..4, 4_usize..40];
-    let relation =
-        prop_oneof![Just(Dictionaries::Shared), Just(Dictionaries::Extended), Just(Dictionaries::Replaced)];
-    (schema(), prop::collection::vec(rows, 0..4), relation, any::<u64>()).prop_map(
-        |(schema, rows, relation, seed)| {
-            let mut fill = Fill::new(seed, relation);
-            let batches = rows.into_iter().map(|rows| fill.batch(&schema, rows)).collect();
-            RandomTable { schema, batches }
-        },
-    )
+    let relation = prop_oneof![Just(Dictionaries::Shared), Just(Dictionaries::Extended), Just(Dictionaries::Replaced)];
+    (schema(), prop::collection::vec(rows, 0..4), relation, any::<u64>()).prop_map(|(schema, rows, relation, seed)| {
+        let mut fill = Fill::new(seed, relation);
+        let batches = rows.into_iter().map(|rows| fill.batch(&schema, rows)).collect();
+        RandomTable { schema, batches }
+    })
 }
 
 fn schema() -> impl Strategy<Value = SchemaRef> {
@@ -375,10 +372,8 @@ impl Fill {
             UnionMode::Sparse => rows,
             UnionMode::Dense => chosen.iter().filter(|chosen| **chosen == id).count(),
         };
-        let children = fields
-            .iter()
-            .map(|(id, field)| self.array(field.data_type(), field.is_nullable(), length(id)))
-            .collect();
+        let children =
+            fields.iter().map(|(id, field)| self.array(field.data_type(), field.is_nullable(), length(id))).collect();
         let offsets = (mode == UnionMode::Dense).then(|| {
             let mut counts = HashMap::new();
             let mut count = |id: &i8| {

@@ -2,6 +2,7 @@
 
 mod counting;
 mod generate;
+mod golden;
 mod hostile;
 mod outside;
 mod properties;

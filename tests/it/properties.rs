@@ -151,8 +151,10 @@ async fn scans_as_cut(
     (cut, pick, batch_rows): (Cut, u64, Option<usize>),
 ) {
     let fields = table.schema.fields();
-    let is_unique = |position: &usize| fields.iter().filter(|field| field.name() == fields[*position].name()).count() == 1;
-    let mut columns: Vec<usize> = (0..fields.len()).filter(is_unique).filter(|column| pick >> column & 1 == 1).collect();
+    let is_unique =
+        |position: &usize| fields.iter().filter(|field| field.name() == fields[*position].name()).count() == 1;
+    let mut columns: Vec<usize> =
+        (0..fields.len()).filter(is_unique).filter(|column| pick >> column & 1 == 1).collect();
     if pick >> 32 & 1 == 1 {
         columns.reverse();
     }
@@ -162,7 +164,8 @@ async fn scans_as_cut(
     let mut schema = table.schema.clone();
     if projected {
         scan = scan.columns(columns.iter().map(|column| fields[*column].name().clone()));
-        expected = expected.into_iter().map(|row| columns.iter().map(|column| row[*column].clone()).collect()).collect();
+        expected =
+            expected.into_iter().map(|row| columns.iter().map(|column| row[*column].clone()).collect()).collect();
         schema = Arc::new(schema.project(&columns).unwrap());
     }
     scan = match cut {
@@ -206,7 +209,8 @@ async fn bytes_and_json_of_every_size_around_the_limits() {
     let noise: Vec<u8> = (0..9 * MIB as u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect();
     let sizes = [0, 1, MIB - 1, MIB, MIB + 1, 8 * MIB - 1, 8 * MIB, 8 * MIB + 1];
     for codec in ["", "lz4", "zstd", "gzip", "bzip2", "xz"] {
-        let wrapped = |inner: &str| if codec.is_empty() { inner.into() } else { format!("compressed({codec})/{inner}") };
+        let wrapped =
+            |inner: &str| if codec.is_empty() { inner.into() } else { format!("compressed({codec})/{inner}") };
         // The slow codecs are given what is quickly packed, but for one size.
         let slow = matches!(codec, "bzip2" | "xz" | "gzip");
         for size in sizes {

@@ -7,6 +7,7 @@
 mod decode;
 mod dictionaries;
 mod encode;
+mod lz4;
 
 use std::sync::Arc;
 
