@@ -47,7 +47,7 @@ fn schema() -> impl Strategy<Value = SchemaRef> {
         .prop_map(|(fields, metadata)| Arc::new(Schema::new_with_metadata(fields, metadata)))
 }
 
-fn name() -> impl Strategy<Value = String> {
+fn name() -> impl Strategy<Value = String> + Clone {
     prop_oneof![
         Just(String::new()),
         Just("a".to_owned()),
@@ -83,6 +83,7 @@ fn data_type() -> impl Strategy<Value = DataType> {
             let nullable = nullable || must_be_nullable(&data_type);
             Arc::new(Field::new(name, data_type, nullable))
         });
+        let child = child.boxed();
         let children = prop::collection::vec(child.clone(), 1..4);
         let key = prop_oneof![Just(DataType::Utf8), Just(DataType::Int32), Just(DataType::LargeUtf8)];
         prop_oneof![
@@ -389,17 +390,18 @@ impl Fill {
 
 /// Each row of an array as text: logical values only, whatever buffers or dictionaries hold them.
 pub(crate) fn cells(array: &dyn Array) -> Vec<String> {
+    if let Some(dictionary) = array.as_any_dictionary_opt() {
+        let (keys, values) = (dictionary.normalized_keys(), cells(dictionary.values()));
+        let value = |row: usize| if array.is_null(row) { "null" } else { &values[keys[row]] };
+        return (0..array.len()).map(|row| value(row).to_owned()).collect();
+    }
     (0..array.len()).map(|row| cell(array, row)).collect()
 }
 
 fn cell(array: &dyn Array, row: usize) -> String {
     let joined = |child: &dyn Array| format!("[{}]", cells(child).join(","));
     match array.data_type() {
-        DataType::Dictionary(..) => {
-            let dictionary = array.as_any_dictionary();
-            let keys = dictionary.normalized_keys();
-            return if dictionary.keys().is_null(row) { "null".into() } else { cell(dictionary.values(), keys[row]) };
-        }
+        DataType::Dictionary(..) => return cells(&array.slice(row, 1)).concat(),
         DataType::RunEndEncoded(..) => {
             let runs = array.as_run::<Int32Type>();
             return cell(runs.values(), runs.get_physical_index(row));

@@ -148,7 +148,7 @@ fn copied(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copied(&entry.path(), &target)
         } else {
-            drop(fs::copy(entry.path(), target).unwrap())
+            fs::copy(entry.path(), target).unwrap();
         }
     }
 }

@@ -4,6 +4,7 @@ mod counting;
 mod generate;
 mod golden;
 mod hostile;
+mod mended;
 mod outside;
 mod properties;
 mod roundtrip;

@@ -222,7 +222,7 @@ proptest! {
             let mut json = reference_to(&store, serializer).await;
             let mut pointers = Vec::new();
             pointers_of(&json, "", &mut pointers);
-            *json.pointer_mut(place.get(&pointers)).unwrap() = value;
+            *json.pointer_mut(place.get::<String>(&pointers)).unwrap() = value;
             let used = tokio::time::timeout(Duration::from_secs(20), use_it(&store, &json)).await;
             if let Err(error) = used.expect("a read hangs") {
                 let internal = matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable);

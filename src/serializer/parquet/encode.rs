@@ -1,7 +1,6 @@
 //! Record batches into Parquet: gather a row group, encode its columns in parallel, append them in order.
 
 use std::collections::VecDeque;
-use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
