@@ -17,7 +17,7 @@ impl<'a> ShortForm<'a> {
         let (name, tail) = text.split_at(end);
         let (argument, tail) = match tail.strip_prefix('(') {
             None => (None, tail),
-            Some(inside) => match inside.split_once(')') {
+            Some(inside) => match split_closing(inside) {
                 Some((argument, tail)) => (Some(argument.trim()), tail),
                 None => return Err(malformed(text, "a bracket is not closed")),
             },
@@ -48,6 +48,24 @@ impl<'a> ShortForm<'a> {
     }
 }
 
+/// What stands before the bracket that closes, and what after it; a bracket inside may hold a codec's level.
+fn split_closing(inside: &str) -> Option<(&str, &str)> {
+    let mut open = 0_usize;
+    let end = inside.find(|character| match character {
+        '(' => {
+            open += 1;
+            false
+        }
+        ')' if open == 0 => true,
+        ')' => {
+            open -= 1;
+            false
+        }
+        _ => false,
+    })?;
+    inside.split_at_checked(end).map(|(argument, rest)| (argument, rest.get(1..).unwrap_or_default()))
+}
+
 pub(super) fn malformed(text: &str, why: &str) -> Error {
     Error::invalid(format!("`{}` is no short form of a serializer: {why}", text.escape_debug())).with_hint(
         "short forms are parquet[/codec[(level)]], arrow[/codec[(level)]], json, bytes[(media/type)] and \
@@ -65,8 +83,9 @@ mod tests {
         assert_eq!(parse("json").unwrap(), ("json", None, None));
         assert_eq!(parse("parquet/zstd(3)").unwrap(), ("parquet", None, Some("zstd(3)")));
         assert_eq!(parse("bytes(text/csv)").unwrap(), ("bytes", Some("text/csv"), None));
+        assert_eq!(parse("compressed(xz(9))/json").unwrap(), ("compressed", Some("xz(9)"), Some("json")));
         assert_eq!(parse("compressed(xz)/arrow/lz4").unwrap(), ("compressed", Some("xz"), Some("arrow/lz4")));
-        for text in ["", "/x", "a(", "a(b)c", "a/", "(x)"] {
+        for text in ["", "/x", "a(", "a(b)c", "a/", "(x)", "a(b(c)", "a(b))"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -346,7 +346,7 @@ impl Fill {
         let wide = |offset: &i32| i64::from(*offset);
         // Views may overlap, and come in any order.
         let mut order: Vec<usize> = (0..rows).collect();
-        order.sort_by_key(|_| self.random.random::<u8>());
+        order.sort_by_cached_key(|_| self.random.random::<u8>());
         let starts: Vec<i32> = order.iter().map(|row| offsets[*row]).collect();
         let sizes: Vec<i32> = order.iter().map(|row| offsets[*row + 1] - offsets[*row]).collect();
         match data_type {
@@ -391,9 +391,9 @@ impl Fill {
 /// Each row of an array as text: logical values only, whatever buffers or dictionaries hold them.
 pub(crate) fn cells(array: &dyn Array) -> Vec<String> {
     if let Some(dictionary) = array.as_any_dictionary_opt() {
-        let (keys, values) = (dictionary.normalized_keys(), cells(dictionary.values()));
-        let value = |row: usize| if array.is_null(row) { "null" } else { &values[keys[row]] };
-        return (0..array.len()).map(|row| value(row).to_owned()).collect();
+        let (keys, values) = (dictionary.normalized_keys(), dictionary.values());
+        let value = |row| if array.is_null(row) { "null".to_owned() } else { cell(values, keys[row]) };
+        return (0..array.len()).map(value).collect();
     }
     (0..array.len()).map(|row| cell(array, row)).collect()
 }

@@ -175,9 +175,9 @@ fn alter(bytes: &mut Vec<u8>, at: usize, kind: u32, random: &mut StdRng) {
         }
         3 => {
             let value = absurd[random.random_range(0..absurd.len())];
-            bytes.splice(at..at + random.random_range(0..2.min(rest)), value.iter().copied());
+            bytes.splice(at..at + random.random_range(0..=1.min(rest)), value.iter().copied());
         }
-        4 => drop(bytes.drain(at..at + random.random_range(0..40.min(rest)))),
+        4 => drop(bytes.drain(at..at + random.random_range(0..=40.min(rest)))),
         5 => {
             let from = random.random_range(0..bytes.len());
             let length = random.random_range(0..300).min(rest).min(bytes.len() - from);
@@ -224,6 +224,7 @@ static UNGUARDED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 fn mutations() {
     std::panic::set_hook(Box::new(|panic| {
         if !is_guarded() {
+            println!("{panic}");
             UNGUARDED.lock().unwrap_or_else(PoisonError::into_inner).push(panic.to_string());
         }
     }));
