@@ -174,6 +174,9 @@ fn plan(opened: Opened, query: &Query) -> Result<Read> {
     let counts = counts.ok_or_else(|| Error::damaged("a part of the reference does not say how many rows it has"))?;
     let total = counts.iter().try_fold(0_u64, |total, count| total.checked_add(*count));
     let total = total.ok_or_else(|| Error::damaged("the reference's parts have more rows than can be counted"))?;
+    if opened.rows() != Some(total) {
+        return Err(Error::damaged(format!("the reference's parts have {total} rows, and it says another number")));
+    }
     let wanted = query.rows.resolve(total);
     let mut start = 0;
     let parts = counts.iter().map(|count| {

@@ -91,7 +91,7 @@ fn data_type() -> impl Strategy<Value = DataType> {
             child.clone().prop_map(DataType::LargeList),
             child.clone().prop_map(DataType::ListView),
             child.clone().prop_map(DataType::LargeListView),
-            (child.clone(), 0_i32..4).prop_map(|(child, size)| DataType::FixedSizeList(child, size)),
+            (child.clone(), 1_i32..4).prop_map(|(child, size)| DataType::FixedSizeList(child, size)),
             children.clone().prop_map(|fields| DataType::Struct(fields.into())),
             (key, child.clone(), any::<bool>()).prop_map(|(key, value, ordered)| map_type(key, value, ordered)),
             (children, any::<bool>()).prop_map(|(fields, dense)| {
@@ -391,6 +391,9 @@ impl Fill {
 /// Each row of an array as text: logical values only, whatever buffers or dictionaries hold them.
 pub(crate) fn cells(array: &dyn Array) -> Vec<String> {
     if let Some(dictionary) = array.as_any_dictionary_opt() {
+        if dictionary.values().is_empty() {
+            return vec!["null".to_owned(); array.len()];
+        }
         let (keys, values) = (dictionary.normalized_keys(), dictionary.values());
         let value = |row| if array.is_null(row) { "null".to_owned() } else { cell(values, keys[row]) };
         return (0..array.len()).map(value).collect();

@@ -241,8 +241,8 @@ fn mutations() {
         println!("{name}");
         let part = described(file, &bytes);
         let before = counting::start();
-        let reading = tokio::time::timeout(Duration::from_secs(20), read(&*file.serializer, part, bytes));
-        let outcome = runtime.block_on(reading);
+        let reading = read(&*file.serializer, part, bytes);
+        let outcome = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), reading).await });
         let peak = counting::peak().saturating_sub(before);
         match outcome {
             Err(_) => {

@@ -114,7 +114,10 @@ async fn absurd_numbers_and_wrong_types_are_refused() {
         }
         for field in ["size", "path", "checksum", "extents", "footer", "index", "rows"] {
             with(&format!("/parts/0/{field}"), json!([true]));
-            with(&format!("/parts/0/{field}"), json!("€"));
+            // Files with a footer hold their extents themselves.
+            if field != "extents" || good["parts"][0]["footer"].is_null() {
+                with(&format!("/parts/0/{field}"), json!("€"));
+            }
         }
         for (field, value) in [
             ("/format", json!(2)),

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::array::{RecordBatch, RecordBatchOptions, UInt64Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 
@@ -11,7 +12,7 @@ use super::EXTENTS_KEY;
 use super::dictionaries::{Dictionaries, Merged};
 use crate::error::{Error, ErrorKind, Result, recover};
 use crate::reference::Section;
-use crate::serializer::compact::{compacted, slices};
+use crate::serializer::compact::{any_type, compacted, slices};
 use crate::serializer::tray::Tray;
 use crate::serializer::{Encoder, Ending, Piece, Sink, wrong_piece};
 
@@ -48,6 +49,7 @@ impl ArrowEncoder {
     }
 
     fn write_batch(&mut self, batch: RecordBatch, sink: &mut Sink) -> Result<()> {
+        let batch = without_sliced_unions(batch)?;
         let batch = match self.dictionaries.merge(&batch, self.dictionary_bytes)? {
             Merged::Batch(batch) => batch,
             Merged::NewPart => {
@@ -110,6 +112,27 @@ impl Encoder for ArrowEncoder {
         self.open_part(sink)?;
         self.end_part(sink)
     }
+}
+
+/// The same batch, whose unions inside other columns begin at their buffers' start: of a slice, the library's writer
+/// takes the type ids and not the children, so that other values would be read.
+fn without_sliced_unions(batch: RecordBatch) -> Result<RecordBatch> {
+    let is_union = |data_type: &DataType| matches!(data_type, DataType::Union(..));
+    // A union that is a column itself was sliced with its children.
+    let holds = |data_type: &DataType| match data_type {
+        DataType::Union(fields, _) => fields.iter().any(|(_, field)| any_type(field.data_type(), &is_union)),
+        other => any_type(other, &is_union),
+    };
+    if !batch.schema_ref().fields().iter().any(|field| holds(field.data_type())) {
+        return Ok(batch);
+    }
+    let rows = UInt64Array::from_iter_values(0..batch.num_rows() as u64);
+    let columns = batch.columns().iter().map(|column| match holds(column.data_type()) {
+        true => take(column, &rows, None).map_err(encode_error),
+        false => Ok(column.clone()),
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(batch.schema(), columns.collect::<Result<_>>()?, &options).map_err(encode_error)
 }
 
 /// The footer at the end of what the writer wrote last: its bytes, its length and the magic.
