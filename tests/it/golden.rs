@@ -55,7 +55,8 @@ async fn open(root: &Path) -> ResultStore {
 
 /// A key that says how its value was serialized.
 fn key(what: &str, serializer: &str) -> String {
-    format!("{what}/{}", serializer.replace(['(', ')', '/'], " ").trim())
+    let name = serializer.replace(['(', ')', '/'], " ");
+    format!("{what}/{}", if name.is_empty() { "plain" } else { name.trim() })
 }
 
 fn typed(serializer: &str) -> Vec<RecordBatch> {

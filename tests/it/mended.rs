@@ -142,7 +142,9 @@ async fn altered_data_with_right_checksums_reaches_the_decoder_and_stops_there()
             let read = tokio::time::timeout(Duration::from_secs(20), store.get(&reference)).await;
             match read.unwrap_or_else(|_| panic!("{serializer} seed {seed} hangs")) {
                 Ok(_) => well += 1,
-                Err(error) if error.message().ends_with("their checksum differs") => panic!("{serializer} seed {seed}: {error:?}"),
+                Err(error) if error.message().ends_with("their checksum differs") => {
+                    panic!("{serializer} seed {seed}: {error:?}")
+                }
                 Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => refused += 1,
                 Err(error) => panic!("{serializer} seed {seed}: {error:?}"),
             }

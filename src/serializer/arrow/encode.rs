@@ -49,6 +49,10 @@ impl ArrowEncoder {
     }
 
     fn write_batch(&mut self, batch: RecordBatch, sink: &mut Sink) -> Result<()> {
+        // The library writes run ends of no rows that it refuses to read.
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
         let batch = without_sliced_unions(batch)?;
         let batch = match self.dictionaries.merge(&batch, self.dictionary_bytes)? {
             Merged::Batch(batch) => batch,

@@ -34,6 +34,14 @@ fn obstacle(field: &Field) -> Option<&'static str> {
         | DataType::LargeListView(inner)
         | DataType::FixedSizeList(inner, _)
         | DataType::Map(inner, _) => obstacle(inner),
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale)
+            if *scale < 0 =>
+        {
+            Some("Parquet has no negative scale")
+        }
         DataType::Dictionary(_, values) => dictionary_obstacle(values),
         _ => None,
     }
