@@ -181,7 +181,11 @@ impl Error {
 
     /// What to do next, for a person.
     pub fn hint(&self) -> Option<&str> {
-        self.inner.hint.as_deref()
+        let usual = match self.inner.kind {
+            ErrorKind::Damaged => Some("restore the file, or compute the result again"),
+            _ => None,
+        };
+        self.inner.hint.as_deref().or(usual)
     }
 
     /// Whether the same call may succeed later without any change.
@@ -211,7 +215,7 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self, self.inner.kind)?;
-        if let Some(hint) = &self.inner.hint {
+        if let Some(hint) = self.hint() {
             write!(f, "\n  hint: {hint}")?;
         }
         if let Some(source) = &self.inner.source {
@@ -224,6 +228,14 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.inner.source.as_deref().map(|cause| cause as _)
+    }
+}
+
+impl From<arrow::error::ArrowError> for Error {
+    /// So that `?` works beside arrow's own calls: the table could not be made.
+    fn from(error: arrow::error::ArrowError) -> Self {
+        recover(Box::new(error))
+            .unwrap_or_else(|error| Self::new(ErrorKind::Input, error.to_string()).with_source(error))
     }
 }
 

@@ -81,9 +81,9 @@ mod tests {
         assert_eq!(parse("json").unwrap(), ("json", None, None));
         assert_eq!(parse("parquet/zstd(3)").unwrap(), ("parquet", None, Some("zstd(3)")));
         assert_eq!(parse("bytes(text/csv)").unwrap(), ("bytes", Some("text/csv"), None));
+        assert_eq!(parse("compressed(xz(9))/json").unwrap(), ("compressed", Some("xz(9)"), Some("json")));
         assert_eq!(parse("compressed(xz)/arrow/lz4").unwrap(), ("compressed", Some("xz"), Some("arrow/lz4")));
-        assert_eq!(parse("compressed(xz(1))/json").unwrap(), ("compressed", Some("xz(1)"), Some("json")));
-        for text in ["", "/x", "a(", "a(b)c", "a/", "(x)"] {
+        for text in ["", "/x", "a(", "a(b)c", "a/", "(x)", "a(b(c)", "a(b))"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -52,7 +52,10 @@ impl Location {
         url.set_query(None);
         url.set_fragment(None);
         let text = url.to_string();
-        if self.url.scheme() == "file" { text } else { text.trim_end_matches('/').to_owned() }
+        match text.trim_end_matches('/') {
+            root if root.ends_with(':') => text,
+            trimmed => trimmed.to_owned(),
+        }
     }
 
     pub(super) fn folder(&self) -> Result<PathBuf> {

@@ -57,7 +57,7 @@ pub const DEFAULT_MEMORY: usize = 192 * 1024 * 1024;
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
 /// let store = ResultStore::open("memory://").await?;
-/// let fares = RecordBatch::try_from_iter([("fare", Arc::new(Int64Array::from(vec![12, 7])) as _)]).map_err(|_| coldframe::Error::invalid("?"))?;
+/// let fares = RecordBatch::try_from_iter([("fare", Arc::new(Int64Array::from(vec![12, 7])) as _)])?;
 /// let reference = store.put("etl/trips", fares.clone()).await?;
 /// assert_eq!(reference.to_string(), "etl/trips@1");
 /// assert_eq!(store.get(&reference).await?.into_table()?.batches(), [fares]);

@@ -136,7 +136,7 @@ impl Opened {
                 return Ok(Value::Json(literal.to_json()));
             }
             if self.schema.is_some() {
-                return self.scan().collect().await.map(Value::Table);
+                return self.scan().named("get").collect().await.map(Value::Table);
             }
             match self.readable(0).await? {
                 Readable::Json(value) => Ok(Value::Json(value)),

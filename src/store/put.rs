@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arrow::datatypes::Schema;
 use bytes::Bytes;
 use chrono::{DateTime, SubsecRound, Utc};
 use futures::future::BoxFuture;
@@ -22,11 +23,15 @@ use super::{Inner, schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::literal::Literal;
 use crate::reference::{Descriptor, Key, Part, ResultReference, Version, WriteId, Written};
-use crate::serializer::{EncodedPart, Encoder, IntoSerializer, Output, Piece, Serializer, SerializerChoice, Sink};
+use crate::serializer::{
+    EncodedPart, Encoder, IntoSerializer, Output, Piece, Serializer, SerializerChoice, Sink, parquet,
+};
 use crate::storage::Upload;
-use crate::value::{Content, Shape};
+use crate::value::{Batches, Content, Shape};
 
 const LONGEST_METADATA: usize = 16 * 1024;
+/// Keys that coldframe's own files have.
+const RESERVED: [&str; 2] = [parquet::EXTENTS_KEY, parquet::ROWS_KEY];
 const MOST_PARTS: usize = 1_000;
 /// What an encoder hands on at once, so that a large column chunk does not arrive in one piece.
 const STEP_BYTES: usize = 1024 * 1024;
@@ -36,7 +41,7 @@ const STEP_BYTES: usize = 1024 * 1024;
 pub struct Progress {
     /// Rows taken from the input, or handed to the reader.
     pub rows: AtomicU64,
-    /// Bytes written to the storage, or read from it.
+    /// Bytes handed to the storage by a put, or taken from it by a verification; a scan counts its batches in memory.
     pub bytes: AtomicU64,
 }
 
@@ -165,7 +170,7 @@ impl std::fmt::Debug for Put {
 
 impl Wanted {
     async fn persist(mut self, key: Key, content: Result<Content>) -> Result<ResultReference> {
-        let content = content?;
+        let content = without_reserved(content?);
         let store = self.store.clone();
         let now = store.clock.now().trunc_subsecs(6);
         let expires = self.expiry(now)?;
@@ -341,6 +346,19 @@ impl Wanted {
             metadata: std::mem::take(&mut self.metadata),
         })
     }
+}
+
+/// The table without what an earlier coldframe file left in its schema's metadata: it describes that file.
+fn without_reserved(content: Content) -> Content {
+    let Content::Table(batches) = content else { return content };
+    let schema = batches.schema();
+    if !schema.metadata().keys().any(|key| RESERVED.contains(&key.as_str())) {
+        return Content::Table(batches);
+    }
+    let mut metadata = schema.metadata().clone();
+    metadata.retain(|key, _| !RESERVED.contains(&key.as_str()));
+    let schema = Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata));
+    Content::Table(Batches::new(schema, batches))
 }
 
 fn literal_descriptor(content: &Content) -> Result<Descriptor> {

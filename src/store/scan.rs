@@ -27,7 +27,7 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// # tokio::runtime::Runtime::new()?.block_on(async {
 /// let store = ResultStore::open("memory://").await?;
 /// # let column = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as _;
-/// # let batch = RecordBatch::try_from_iter([("fare", column(vec![12, 7, 9])), ("tip", column(vec![1, 2, 3]))]).map_err(|_| coldframe::Error::invalid("?"))?;
+/// # let batch = RecordBatch::try_from_iter([("fare", column(vec![12, 7, 9])), ("tip", column(vec![1, 2, 3]))])?;
 /// store.put("etl/trips", batch).await?;
 /// let table = store.scan("etl/trips").columns(["tip"]).tail(2).collect().await?;
 /// assert_eq!((table.rows(), table.schema().fields().len()), (2, 1));
@@ -41,6 +41,8 @@ pub struct Scan {
     from: From,
     query: Query,
     progress: Arc<Progress>,
+    /// What the caller called, for errors.
+    operation: &'static str,
 }
 
 #[derive(Debug)]
@@ -51,11 +53,20 @@ enum From {
 
 impl Scan {
     pub(super) fn new(store: Arc<Inner>, target: Result<Target>) -> Self {
-        Self { from: From::Target(store, target), query: Query::default(), progress: Arc::default() }
+        Self { from: From::Target(store, target), query: Query::default(), progress: Arc::default(), operation: "scan" }
     }
 
     pub(super) fn of(opened: Opened) -> Self {
-        Self { from: From::Opened(Box::new(opened)), query: Query::default(), progress: Arc::default() }
+        Self {
+            from: From::Opened(Box::new(opened)),
+            query: Query::default(),
+            progress: Arc::default(),
+            operation: "scan",
+        }
+    }
+
+    pub(super) fn named(self, operation: &'static str) -> Self {
+        Self { operation, ..self }
     }
 
     /// Only these columns, in this order.
@@ -116,18 +127,19 @@ impl Scan {
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if it is no table. Damage to the data comes out of
     /// the stream.
     pub async fn batches(self) -> Result<Batches> {
+        let operation = self.operation;
         let opened = match self.from {
             From::Opened(opened) => *opened,
             From::Target(store, target) => {
-                let target = target.map_err(|error| error.during("scan", ""))?;
+                let target = target.map_err(|error| error.during(operation, ""))?;
                 let name = target.to_string();
-                Opened::open(store, target).await.map_err(|error| error.during("scan", name))?
+                Opened::open(store, target).await.map_err(|error| error.during(operation, name))?
             }
         };
         let name = opened.reference().to_string();
-        let read = plan(opened, &self.query).map_err(|error| error.during("scan", &name))?;
+        let read = plan(opened, &self.query).map_err(|error| error.during(operation, &name))?;
         let (schema, progress) = (read.schema.clone(), self.progress);
-        let batches = read.stream().map_err(move |error| error.during("scan", &name)).inspect_ok(move |batch| {
+        let batches = read.stream().map_err(move |error| error.during(operation, &name)).inspect_ok(move |batch| {
             progress.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
             progress.bytes.fetch_add(batch.get_array_memory_size() as u64, Ordering::Relaxed);
         });
@@ -173,7 +185,12 @@ fn plan(opened: Opened, query: &Query) -> Result<Read> {
     };
     let counts = opened.parts().map(|part| part.rows).collect::<Option<Vec<u64>>>();
     let counts = counts.ok_or_else(|| Error::damaged("a part of the reference does not say how many rows it has"))?;
-    let wanted = query.rows.resolve(counts.iter().sum());
+    let total = counts.iter().try_fold(0_u64, |total, count| total.checked_add(*count));
+    let total = total.ok_or_else(|| Error::damaged("the reference's parts have more rows than can be counted"))?;
+    if opened.rows() != Some(total) {
+        return Err(Error::damaged(format!("the reference's parts have {total} rows, and it says another number")));
+    }
+    let wanted = query.rows.resolve(total);
     let mut start = 0;
     let parts = counts.iter().map(|count| {
         let end = start + count;
@@ -183,7 +200,9 @@ fn plan(opened: Opened, query: &Query) -> Result<Read> {
     });
     let parts = parts.collect();
     let batch_bytes = BATCH_BYTES.min(opened.store.memory / 8);
-    let batch_rows = query.batch_rows.unwrap_or(BATCH_ROWS).max(1);
+    // Rows without columns take no memory, however many they are.
+    let usual = if schema.fields().is_empty() { usize::MAX } else { BATCH_ROWS };
+    let batch_rows = query.batch_rows.unwrap_or(usual).max(1);
     Ok(Read { schema, columns, parts, batch_rows, batch_bytes, opened })
 }
 

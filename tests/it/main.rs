@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::too_many_lines,
     clippy::disallowed_methods,
@@ -11,9 +12,17 @@
 mod architecture;
 mod cli;
 mod conformance;
+mod counting;
 mod faults;
 mod faulty;
+mod generate;
+mod golden;
+mod hostile;
 mod interop;
+mod mended;
+mod outside;
+mod properties;
 mod races;
 mod roundtrip;
 mod support;
+mod wide;

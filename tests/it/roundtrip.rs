@@ -120,3 +120,25 @@ fn held_by_parquet(batch: &RecordBatch) -> RecordBatch {
         (0..batch.num_columns()).filter(|i| !refused.contains(&schema.field(*i).name().as_str())).collect();
     batch.project(&kept).unwrap()
 }
+
+#[tokio::test]
+async fn values_of_size_zero() {
+    let store = memory().await;
+    let bytes: ArrayRef =
+        Arc::new(FixedSizeBinaryArray::try_new_with_len(0, Vec::<u8>::new().into(), None, 3).unwrap());
+    let item = Arc::new(Field::new("item", DataType::Int32, true));
+    let values: ArrayRef = Arc::new(Int32Array::from(Vec::<i32>::new()));
+    let lists: ArrayRef = Arc::new(FixedSizeListArray::try_new_with_length(item, 0, values, None, 3).unwrap());
+    for (name, array) in [("bytes", bytes), ("lists", lists)] {
+        let fields: UnionFields =
+            [(0, Arc::new(Field::new("x", array.data_type().clone(), true)))].into_iter().collect();
+        let union = UnionArray::try_new(fields, vec![0_i8; 3].into(), None, vec![array.clone()]).unwrap();
+        let batch = batch_of(vec![(name.to_owned(), array)]);
+        let reference = store.put("zero", batch.clone()).serializer("arrow").await.unwrap();
+        assert_eq!(store.get(&reference).await.unwrap().into_table().unwrap().to_batch().unwrap(), batch);
+        let nested = batch_of(vec![("nested".to_owned(), Arc::new(union) as ArrayRef)]);
+        let error = store.put("zero", nested).serializer("arrow").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.message().contains("`nested`"), "{error}");
+    }
+}

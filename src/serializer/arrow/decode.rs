@@ -9,12 +9,12 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::reader::FileDecoder;
-use arrow::ipc::{Block, Footer, MetadataVersion, root_as_footer, root_as_message};
+use arrow::ipc::{Block, CompressionType, Footer, MetadataVersion, root_as_footer, root_as_message};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::EXTENTS_KEY;
+use super::{EXTENTS_KEY, lz4};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
 use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
@@ -22,6 +22,9 @@ use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, r
 const MAGIC: &[u8] = b"ARROW1";
 /// A message's buffers may take so many times the memory budget once they are decompressed.
 const EXPANSION: usize = 8;
+/// A message has at most so many rows: columns of nulls take no bytes, however many rows they claim. The writer stays
+/// well below.
+const MESSAGE_ROWS: u64 = 16 * 1024 * 1024;
 
 pub(super) struct ArrowTable {
     file: Arc<File>,
@@ -241,7 +244,7 @@ fn message(buffer: &[u8]) -> Result<arrow::ipc::Message<'_>> {
 
 fn header_rows(buffer: &[u8]) -> Result<u64> {
     let rows = message(buffer)?.header_as_record_batch().map(|batch| batch.length());
-    rows.and_then(|rows| u64::try_from(rows).ok()).ok_or_else(malformed)
+    rows.and_then(|rows| u64::try_from(rows).ok()).filter(|rows| *rows <= MESSAGE_ROWS).ok_or_else(malformed)
 }
 
 /// Refuses a message whose buffers lie outside it, or claim to be larger than the budget allows once decompressed.
@@ -263,7 +266,14 @@ fn check_message(buffer: &Buffer, block: &Block, limit: usize) -> Result<()> {
             let claimed = bytes.get(..8).and_then(|bytes| <[u8; 8]>::try_from(bytes).ok()).map(i64::from_le_bytes);
             match claimed {
                 Some(-1) => {}
-                Some(claimed) => total = total.saturating_add(usize::try_from(claimed).map_err(|_| malformed())?),
+                Some(claimed) => {
+                    let claimed = usize::try_from(claimed).map_err(|_| malformed())?;
+                    let lz4 = batch.compression().is_some_and(|codec| codec.codec() == CompressionType::LZ4_FRAME);
+                    if lz4 && claimed > 0 && !lz4::fits(bytes.get(8..).unwrap_or_default(), claimed) {
+                        return Err(malformed());
+                    }
+                    total = total.saturating_add(claimed);
+                }
                 None => return Err(malformed()),
             }
         }

@@ -1,17 +1,16 @@
 //! Record batches into an Arrow IPC file.
 
-use std::sync::Arc;
-
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::writer::{FileWriter, IpcWriteOptions};
 
 use super::EXTENTS_KEY;
 use super::dictionaries::{Dictionaries, Merged};
+use super::nested;
 use crate::error::{Error, ErrorKind, Result, recover};
 use crate::reference::Section;
-use crate::serializer::compact::{compacted, slices};
+use crate::serializer::compact::{any_type, compacted, slices};
 use crate::serializer::tray::Tray;
 use crate::serializer::{Encoder, Ending, Piece, Sink, wrong_piece};
 
@@ -48,6 +47,12 @@ impl ArrowEncoder {
     }
 
     fn write_batch(&mut self, batch: RecordBatch, sink: &mut Sink) -> Result<()> {
+        // The library writes run ends of no rows that it refuses to read.
+        let run_ends = |data_type: &DataType| matches!(data_type, DataType::RunEndEncoded(..));
+        if batch.num_rows() == 0 && self.schema.fields().iter().any(|field| any_type(field.data_type(), &run_ends)) {
+            return Ok(());
+        }
+        let batch = nested::straightened(batch)?;
         let batch = match self.dictionaries.merge(&batch, self.dictionary_bytes)? {
             Merged::Batch(batch) => batch,
             Merged::NewPart => {
@@ -70,24 +75,13 @@ impl ArrowEncoder {
     fn open_part(&mut self, sink: &mut Sink) -> Result<&mut OpenPart> {
         if self.part.is_none() {
             let tray = Tray::default();
-            let schema = self.file_schema();
-            let writer = FileWriter::try_new_with_options(tray.clone(), &schema, self.options.clone());
+            let writer = FileWriter::try_new_with_options(tray.clone(), &self.schema, self.options.clone());
             self.part = Some(OpenPart { writer: writer.map_err(encode_error)?, tray: tray.clone(), rows: 0 });
             // The schema message is repeated in the footer, which has a checksum of its own.
             sink.copy(&tray.take())?;
             sink.take_extents();
         }
         self.part.as_mut().ok_or_else(|| Error::internal("a part did not open"))
-    }
-
-    /// The schema without what an earlier coldframe file left in its metadata.
-    fn file_schema(&self) -> SchemaRef {
-        if !self.schema.metadata().contains_key(EXTENTS_KEY) {
-            return self.schema.clone();
-        }
-        let mut metadata = self.schema.metadata().clone();
-        metadata.remove(EXTENTS_KEY);
-        Arc::new(Schema::new_with_metadata(self.schema.fields().clone(), metadata))
     }
 
     fn end_part(&mut self, sink: &mut Sink) -> Result<()> {

@@ -4,9 +4,12 @@
 //! one grows by what is new in it (an IPC file cannot replace a dictionary), or a new part begins. The checksums of
 //! the messages lie in the file's own footer, under `coldframe.extents`.
 
+mod check;
 mod decode;
 mod dictionaries;
 mod encode;
+mod lz4;
+mod nested;
 
 use std::sync::Arc;
 
@@ -90,7 +93,7 @@ impl Serializer for Arrow {
 
     fn check(&self, shape: &Shape) -> Result<()> {
         match shape {
-            Shape::Table(_) => Ok(()),
+            Shape::Table(schema) => check::check_schema(schema),
             other => Err(wrong_shape("arrow", "tables", other, "use `json` for JSON values, `bytes` for bytes")),
         }
     }

@@ -34,6 +34,17 @@ fn obstacle(field: &Field) -> Option<&'static str> {
         | DataType::LargeListView(inner)
         | DataType::FixedSizeList(inner, _)
         | DataType::Map(inner, _) => obstacle(inner),
+        DataType::FixedSizeBinary(0) => Some("Parquet has no binary values of size 0"),
+        // It is written as 64 bits by the schema's rules, and the column's writer takes 32.
+        DataType::Decimal32(1, _) => Some("the Parquet library cannot write a decimal of one digit in 32 bits"),
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale)
+            if *scale < 0 =>
+        {
+            Some("Parquet has no negative scale")
+        }
         DataType::Dictionary(_, values) => dictionary_obstacle(values),
         _ => None,
     }

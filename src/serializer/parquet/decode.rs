@@ -22,12 +22,15 @@ use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, r
 
 /// The four bytes that a Parquet file begins and ends with.
 const MAGIC: &[u8] = b"PAR1";
+/// A page, or one row without its values, may take so many times the memory budget once it is decoded.
+const EXPANSION: usize = 8;
 
 pub(super) struct ParquetTable {
     source: Arc<CheckedSource>,
     metadata: ArrowReaderMetadata,
     schema: SchemaRef,
     rows: u64,
+    limit: usize,
 }
 
 fn decode_error(error: ParquetError) -> Error {
@@ -37,7 +40,7 @@ fn decode_error(error: ParquetError) -> Error {
 }
 
 impl ParquetTable {
-    pub(super) async fn open(source: Arc<dyn Source>) -> Result<Self> {
+    pub(super) async fn open(source: Arc<dyn Source>, memory: usize) -> Result<Self> {
         let (tail, data_end) = read_tail(&*source).await?;
         let metadata = guarded(|| parse(&tail))?;
         let file = metadata.metadata().file_metadata();
@@ -48,6 +51,11 @@ impl ParquetTable {
         let extents = value(EXTENTS_KEY).as_deref().map(Extents::decode).transpose()?;
         let runs = chunk_ranges(metadata.metadata(), data_end)?;
         let schema = schema_of(&metadata);
+        let limit = memory.saturating_mul(EXPANSION);
+        if let Some(field) = schema.fields().iter().find(|field| row_bytes(field.data_type()) > limit) {
+            return Err(Error::damaged(format!("a row of column `{}` would not fit the memory budget", field.name()))
+                .with_hint("raise the memory budget if the file is trusted"));
+        }
         let rows = match value(ROWS_KEY) {
             Some(rows) if schema.fields().is_empty() => rows.parse().ok(),
             _ => group_rows(metadata.metadata()),
@@ -56,7 +64,7 @@ impl ParquetTable {
         let rows =
             rows.ok_or_else(|| Error::damaged("the Parquet file has another number of rows than was written"))?;
         let source = Arc::new(CheckedSource::new(source, &runs, extents.as_ref())?);
-        Ok(Self { source, metadata, schema, rows })
+        Ok(Self { source, metadata, schema, rows, limit })
     }
 
     fn decoder(&self, plan: &ReadPlan) -> Result<ParquetPushDecoder> {
@@ -80,7 +88,10 @@ impl ParquetTable {
             let group = self.metadata.metadata().row_groups().get(*group)?;
             Some(group_bytes(group, plan, &self.schema) / group.num_rows().max(1).unsigned_abs())
         });
-        let per_row = narrow(widest.max().unwrap_or(1).max(1));
+        let planned = |position: &usize| plan.columns.as_ref().is_none_or(|columns| columns.contains(position));
+        let fields = self.schema.fields().iter().enumerate().filter(|(position, _)| planned(position));
+        let fixed: usize = fields.map(|(_, field)| row_bytes(field.data_type())).sum();
+        let per_row = narrow(widest.max().unwrap_or(1)).max(fixed).max(1);
         (plan.batch_bytes / per_row).clamp(1, plan.batch_rows.max(1))
     }
 }
@@ -120,9 +131,9 @@ impl TableReader for ParquetTable {
             Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
         };
         let (sender, receiver) = mpsc::channel(1);
-        let source = self.source.clone();
+        let (source, limit) = (self.source.clone(), self.limit);
         tokio::spawn(async move {
-            if let Err(error) = drive(decoder, source, schema, &sender).await {
+            if let Err(error) = drive(decoder, source, limit, schema, &sender).await {
                 let _ = sender.send(Err(error)).await;
             }
         });
@@ -135,6 +146,7 @@ impl TableReader for ParquetTable {
 async fn drive(
     mut decoder: ParquetPushDecoder,
     source: Arc<CheckedSource>,
+    limit: usize,
     schema: SchemaRef,
     sender: &mpsc::Sender<Result<RecordBatch>>,
 ) -> Result<()> {
@@ -147,6 +159,8 @@ async fn drive(
                     read = source.read(&ranges) => read?,
                     () = sender.closed() => return Ok(()),
                 };
+                // Without a page index, what the decoder asks for are whole column chunks.
+                bytes.iter().try_for_each(|chunk| footer::check_pages(chunk, limit))?;
                 guarded(|| decoder.push_ranges(ranges, bytes).map_err(decode_error))?;
             }
             DecodeResult::Data(reader) => {
@@ -277,6 +291,21 @@ fn group_bytes(group: &RowGroupMetaData, plan: &ReadPlan, schema: &Schema) -> u6
         }
     });
     bytes.sum()
+}
+
+/// The bytes that a row of a type takes even where it is null.
+fn row_bytes(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Null => 0,
+        DataType::FixedSizeBinary(bytes) => usize::try_from(*bytes).unwrap_or(usize::MAX),
+        DataType::FixedSizeList(field, size) => {
+            usize::try_from(*size).unwrap_or(usize::MAX).saturating_mul(row_bytes(field.data_type()))
+        }
+        DataType::Struct(fields) => {
+            fields.iter().fold(0, |sum: usize, field| sum.saturating_add(row_bytes(field.data_type())))
+        }
+        _ => 1,
+    }
 }
 
 /// Batches of a table without columns, which is nothing but a number of rows.

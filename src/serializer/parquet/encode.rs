@@ -16,6 +16,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 
+use super::narrow::{NarrowDictionaries, is_narrow};
 use super::{EXTENTS_KEY, ROWS_KEY};
 use crate::error::{Error, ErrorKind, Result, recover};
 use crate::reference::Section;
@@ -39,6 +40,7 @@ pub(super) struct ParquetEncoder {
     group_bytes: usize,
     threads: usize,
     gathered: Gathered,
+    dictionaries: NarrowDictionaries,
     part: Option<OpenPart>,
 }
 
@@ -46,6 +48,8 @@ pub(super) struct ParquetEncoder {
 struct Column {
     field: FieldRef,
     factory: ArrowRowGroupWriterFactory,
+    /// For groups in which the column's dictionary is full.
+    plain: Option<ArrowRowGroupWriterFactory>,
 }
 
 #[derive(Default)]
@@ -72,7 +76,6 @@ fn encode_error(error: ParquetError) -> Error {
 
 impl ParquetEncoder {
     pub(super) fn try_new(schema: &SchemaRef, compression: Compression, memory: usize) -> Result<Self> {
-        let schema = &without_reserved(schema);
         let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(schema).map_err(encode_error)?;
         let properties = properties(schema, compression, descriptor.num_columns());
         let columns = schema.fields().iter().map(|field| Column::try_new(field, &properties)).collect::<Result<_>>()?;
@@ -84,6 +87,7 @@ impl ParquetEncoder {
             group_bytes: (memory / 4).max(1),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             gathered: Gathered::default(),
+            dictionaries: NarrowDictionaries::new(schema),
             part: None,
         })
     }
@@ -91,8 +95,9 @@ impl ParquetEncoder {
     fn gather(&mut self, batch: RecordBatch, sink: &mut Sink) -> Result<()> {
         let bytes = batch_bytes(&batch);
         let full = self.gathered.rows + batch.num_rows() > GROUP_ROWS || self.gathered.bytes + bytes > self.group_bytes;
-        if full && self.gathered.rows > 0 {
+        if (full && self.gathered.rows > 0) || !self.dictionaries.take(&batch) {
             self.write_group(sink)?;
+            self.dictionaries.take(&batch);
         }
         self.gathered.rows += batch.num_rows();
         self.gathered.bytes += bytes;
@@ -102,6 +107,8 @@ impl ParquetEncoder {
 
     fn write_group(&mut self, sink: &mut Sink) -> Result<()> {
         let gathered = std::mem::take(&mut self.gathered);
+        let plain = self.dictionaries.full();
+        self.dictionaries.start_group();
         if self.part.as_ref().is_some_and(|part| part.chunks > 0 && part.chunks + self.leaves > PART_CHUNKS) {
             self.end_part(sink)?;
         }
@@ -113,7 +120,7 @@ impl ParquetEncoder {
         if self.columns.is_empty() || gathered.rows == 0 {
             return Ok(());
         }
-        let encoded = encode_columns(&self.columns, &gathered.batches, self.threads)?;
+        let encoded = encode_columns(&self.columns, &plain, &gathered.batches, self.threads)?;
         drop(gathered);
         let Some(part) = self.part.as_mut() else { return Err(Error::internal("a part closed by itself")) };
         part.chunks += self.leaves;
@@ -209,13 +216,18 @@ impl Column {
     fn try_new(field: &FieldRef, properties: &WriterPropertiesPtr) -> Result<Self> {
         let schema = Arc::new(Schema::new(vec![field.clone()]));
         let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(&schema).map_err(encode_error)?;
-        let writer = SerializedFileWriter::new(Vec::new(), descriptor.root_schema_ptr(), properties.clone());
-        let factory = ArrowRowGroupWriterFactory::new(&writer.map_err(encode_error)?, schema);
-        Ok(Self { field: field.clone(), factory })
+        let factory = |properties: &WriterPropertiesPtr| {
+            let writer = SerializedFileWriter::new(Vec::new(), descriptor.root_schema_ptr(), properties.clone());
+            writer.map(|writer| ArrowRowGroupWriterFactory::new(&writer, schema.clone())).map_err(encode_error)
+        };
+        let without = || properties.as_ref().clone().into_builder().set_dictionary_enabled(false).build();
+        let plain = is_narrow(field.data_type()).then(|| factory(&Arc::new(without()))).transpose()?;
+        Ok(Self { field: field.clone(), factory: factory(properties)?, plain })
     }
 
-    fn encode(&self, position: usize, batches: &[RecordBatch]) -> Result<Vec<ArrowColumnChunk>> {
-        let mut writers = self.factory.create_column_writers(0).map_err(encode_error)?;
+    fn encode(&self, position: usize, batches: &[RecordBatch], plain: bool) -> Result<Vec<ArrowColumnChunk>> {
+        let factory = self.plain.as_ref().filter(|_| plain).unwrap_or(&self.factory);
+        let mut writers = factory.create_column_writers(0).map_err(encode_error)?;
         for batch in batches {
             let leaves = compute_leaves(&self.field, batch.column(position)).map_err(encode_error)?;
             for (writer, leaf) in writers.iter_mut().zip(&leaves) {
@@ -227,7 +239,12 @@ impl Column {
 }
 
 /// Encodes every column of a group on `threads` threads; the chunks come in the order of the columns.
-fn encode_columns(columns: &[Column], batches: &[RecordBatch], threads: usize) -> Result<Vec<ArrowColumnChunk>> {
+fn encode_columns(
+    columns: &[Column],
+    plain: &[bool],
+    batches: &[RecordBatch],
+    threads: usize,
+) -> Result<Vec<ArrowColumnChunk>> {
     let next = AtomicUsize::new(0);
     let encoded: Vec<Mutex<Option<Vec<ArrowColumnChunk>>>> = columns.iter().map(|_| Mutex::new(None)).collect();
     let work = || -> Result<()> {
@@ -235,7 +252,7 @@ fn encode_columns(columns: &[Column], batches: &[RecordBatch], threads: usize) -
             let position = next.fetch_add(1, Ordering::Relaxed);
             let (Some(column), Some(slot)) = (columns.get(position), encoded.get(position)) else { return Ok(()) };
             let chunks = column
-                .encode(position, batches)
+                .encode(position, batches, plain.get(position).copied().unwrap_or(false))
                 .map_err(|error| error.within(format!("column `{}`", column.field.name())))?;
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunks);
         }
@@ -268,17 +285,6 @@ fn properties(schema: &Schema, compression: Compression, leaves: usize) -> Write
         .build();
     add_encoded_arrow_schema_to_metadata(schema, &mut properties);
     Arc::new(properties)
-}
-
-/// The schema without what an earlier coldframe file left in its metadata.
-fn without_reserved(schema: &SchemaRef) -> SchemaRef {
-    let reserved = [EXTENTS_KEY, ROWS_KEY];
-    if !reserved.iter().any(|key| schema.metadata().contains_key(*key)) {
-        return schema.clone();
-    }
-    let mut metadata = schema.metadata().clone();
-    reserved.iter().for_each(|key| drop(metadata.remove(*key)));
-    Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata))
 }
 
 /// Cuts the end of a Parquet file into its page index and its footer.

@@ -9,6 +9,7 @@ mod check;
 mod decode;
 mod encode;
 mod footer;
+mod narrow;
 
 use std::sync::Arc;
 
@@ -121,7 +122,7 @@ impl Serializer for Parquet {
         }
     }
 
-    async fn open(&self, source: Arc<dyn Source>, _memory: usize) -> Result<Readable> {
-        Ok(Readable::Table(Arc::new(decode::ParquetTable::open(source).await?)))
+    async fn open(&self, source: Arc<dyn Source>, memory: usize) -> Result<Readable> {
+        Ok(Readable::Table(Arc::new(decode::ParquetTable::open(source, memory).await?)))
     }
 }
