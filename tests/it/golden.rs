@@ -15,16 +15,8 @@ use coldframe::{Configuration, ErrorKind, Literal, ResultReference, ResultStore,
 use serde_json::{Value as Json, json};
 
 use crate::generate::rows;
-use crate::support::every_type;
+use crate::support::{REFUSED_BY_PARQUET, every_type};
 
-const REFUSED_BY_PARQUET: [&str; 6] = [
-    "interval_month_day_nano",
-    "sparse union",
-    "dense union",
-    "run end encoded",
-    "dictionary int16 int64",
-    "dictionary int16 utf8_view",
-];
 const TABLES: [&str; 11] = [
     "parquet",
     "parquet/none",

@@ -39,6 +39,16 @@ pub(crate) fn numbers(rows: usize) -> RecordBatch {
     RecordBatch::try_from_iter([("id", ids), ("name", names)]).unwrap()
 }
 
+/// The columns of [`every_type`] that Parquet cannot hold exactly, in their order.
+pub(crate) const REFUSED_BY_PARQUET: [&str; 6] = [
+    "interval_month_day_nano",
+    "sparse union",
+    "dense union",
+    "run end encoded",
+    "dictionary int16 int64",
+    "dictionary int16 utf8_view",
+];
+
 /// One column of each type that Arrow has, with nulls, as (name, array).
 pub(crate) fn every_type() -> Vec<(String, ArrayRef)> {
     let rows = 5;
