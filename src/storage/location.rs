@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use url::Url;
 
@@ -58,6 +59,35 @@ impl Location {
         }
     }
 
+    /// The options as keys of a provider's builder: the environment's variables under `prefixes`, where the builder
+    /// knows them, then the profile's and the call's own, all of which it must know.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] naming an option that the builder does not know.
+    pub fn keyed<K: FromStr>(&self, prefixes: &[&str], storage: &str) -> Result<Vec<(K, String)>> {
+        let ambient = self.ambient.iter().filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        let mut keyed: Vec<(K, String)> = ambient
+            .filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value.clone())))
+            .collect();
+        for (name, value) in &self.options {
+            let key = name.to_ascii_lowercase().parse().map_err(|_| unknown_option(name, storage))?;
+            keyed.push((key, value.clone()));
+        }
+        Ok(keyed)
+    }
+
+    /// Refuses options where there are none.
+    pub(super) fn without_options(&self, storage: &str) -> Result<()> {
+        match self.options.first() {
+            Some((name, _)) => {
+                Err(Error::new(ErrorKind::Configuration, format!("{storage} has no option `{}`", name.escape_debug()))
+                    .with_hint("options belong to S3, GCS and Azure"))
+            }
+            None => Ok(()),
+        }
+    }
+
     pub(super) fn folder(&self) -> Result<PathBuf> {
         self.url.to_file_path().map_err(|()| {
             Error::invalid(format!("`{}` is no folder of this machine", self.url))
@@ -70,6 +100,11 @@ impl std::fmt::Debug for Location {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Location").field("url", &self.printed()).field("profile", &self.profile).finish_non_exhaustive()
     }
+}
+
+fn unknown_option(name: &str, storage: &str) -> Error {
+    Error::new(ErrorKind::Configuration, format!("`{}` is no option of {storage} storage", name.escape_debug()))
+        .with_hint("options are those of the object_store library, such as region, endpoint, access_key_id, allow_http")
 }
 
 /// `s3/prod`: a storage's kind, a slash, and a name. A path would start with a dot or a slash to be told apart.

@@ -56,11 +56,13 @@ impl Storage {
         let profile = location.profile.clone();
         let storage = match location.url.scheme() {
             "file" => {
+                location.without_options("a folder")?;
                 let folder = location.folder()?;
                 let store: Arc<dyn ObjectStore> = Arc::new(LocalFolder::new(folder.clone(), durable));
                 Self { folder: Some(folder), ..Self::of(store.clone(), store) }
             }
             "memory" => {
+                location.without_options("memory")?;
                 let store = rooted(memory(location.url.host_str().unwrap_or_default()), location.url.path())?;
                 Self::of(store.clone(), store)
             }
