@@ -10,7 +10,12 @@ use crate::error::{Error, ErrorKind, recover};
 /// The store's error as ours: what to do, what happened, without what could be a secret.
 pub(crate) fn failure(error: StoreError) -> Error {
     let (kind, hint) = meaning(&error);
-    let error = match recover(Box::new(error)) {
+    // "Generic local disk error" in front of the cause tells nobody anything.
+    let error = match error {
+        StoreError::Generic { source, .. } => source,
+        other => Box::new(other),
+    };
+    let error = match recover(error) {
         Ok(own) => return own,
         Err(error) => error,
     };
