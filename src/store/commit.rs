@@ -80,7 +80,8 @@ pub(crate) async fn prove(store: &Inner) -> Result<()> {
                 None => store.clock.sleep(MARKER_PAUSE).await,
             }
         }
-        Err(Error::new(ErrorKind::Unavailable, "the store's marker coldframe.json is said to be there, and is not"))
+        Err(Error::new(ErrorKind::Unavailable, "the store's marker coldframe.json is said to be there, and is not")
+            .with_hint("try again; if it stays so, the storage answers wrongly"))
     });
     proving.await.copied()
 }

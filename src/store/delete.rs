@@ -222,14 +222,19 @@ pub(super) async fn find(store: &Inner, key: &Key, version: Version) -> Result<O
 
 /// The error for a version that was deleted.
 pub(super) async fn gone(store: &Inner, key: &Key, version: Version) -> Error {
-    let error = match find(store, key, version).await {
-        Ok(Some(deletion)) => {
-            let at = deletion.at.to_rfc3339_opts(SecondsFormat::Secs, true);
-            let reason = deletion.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            Error::new(ErrorKind::Gone, format!("version {version} was deleted at {at} by {}{reason}", deletion.by))
+    match find(store, key, version).await {
+        Ok(Some(deletion)) => explained(version, &deletion),
+        Ok(None) => {
+            Error::new(ErrorKind::Gone, format!("version {version} was deleted")).with_hint("compute the result again")
         }
-        Ok(None) => Error::new(ErrorKind::Gone, format!("version {version} was deleted")),
-        Err(error) => return error,
-    };
-    error.with_hint("compute the result again")
+        Err(error) => error,
+    }
+}
+
+/// The error for a version whose marker was read.
+pub(super) fn explained(version: Version, deletion: &Deletion) -> Error {
+    let at = deletion.at.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let reason = deletion.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    Error::new(ErrorKind::Gone, format!("version {version} was deleted at {at} by {}{reason}", deletion.by))
+        .with_hint("compute the result again")
 }

@@ -14,7 +14,7 @@ use super::names::Names;
 use super::{Inner, Scan, Target, delete, layout, schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::literal::Literal;
-use crate::reference::{Key, Part, ResultReference, Version};
+use crate::reference::{Descriptor, Key, Part, ResultReference, Version};
 use crate::serializer::{Readable, Serializer, Source, TableReader};
 use crate::storage::Object;
 use crate::value::Value;
@@ -81,11 +81,13 @@ impl Opened {
 
     /// What it holds: `table`, `json`, `bytes` or `literal`.
     pub fn kind(&self) -> &'static str {
-        let extents = self.parts.first().is_some_and(|part| part.source.part.extents.is_some());
-        match (&self.literal, &self.schema, &self.serializer) {
-            (Some(_), _, _) => "literal",
-            (None, Some(_), _) => "table",
-            (None, None, Some(serializer)) if extents && serializer.extension().starts_with("json") => "json",
+        let descriptor = self.reference.written().map(|written| &written.serializer);
+        let inner =
+            descriptor.and_then(|descriptor| descriptor.get("inner")).and_then(|inner| inner.get("type")?.as_str());
+        match inner.or_else(|| descriptor.map(Descriptor::name)) {
+            _ if self.schema.is_some() => "table",
+            Some("literal") => "literal",
+            Some("json") => "json",
             _ => "bytes",
         }
     }
@@ -270,15 +272,16 @@ pub(super) async fn resolve(store: &Arc<Inner>, target: Target) -> Result<Result
                     };
                 }
             }
-            Err(Error::new(ErrorKind::NotFound, format!("no version was there at {at}")))
+            Err(Error::new(ErrorKind::NotFound, format!("no version was there at {at}"))
+                .with_hint(format!("`coldframe versions {key}` shows when each was created")))
         }
     }
 }
 
 async fn version(store: &Arc<Inner>, key: &Key, version: Version) -> Result<ResultReference> {
-    let loaded = store.load(key, version).await;
-    match delete::find(store, key, version).await? {
-        Some(_) => Err(delete::gone(store, key, version).await),
+    let (loaded, deletion) = tokio::join!(store.load(key, version), delete::find(store, key, version));
+    match deletion? {
+        Some(deletion) => Err(delete::explained(version, &deletion)),
         None => loaded,
     }
 }
@@ -329,7 +332,7 @@ impl PartSource {
     /// A missing data object was deleted with its version, or it is damage.
     async fn why_missing(&self, error: Error) -> Error {
         match delete::find(&self.store, &self.key, self.version).await {
-            Ok(Some(_)) => delete::gone(&self.store, &self.key, self.version).await,
+            Ok(Some(deletion)) => delete::explained(self.version, &deletion),
             _ => error
                 .with_kind(ErrorKind::Damaged)
                 .with_hint("the reference stands and its data does not: restore the file, or compute the result again"),

@@ -433,7 +433,8 @@ async fn take_in(content: Content, pieces: mpsc::Sender<Feed>, progress: &Progre
 async fn next_of<T>(stream: &mut (impl Stream<Item = Result<T>> + Unpin)) -> Result<Option<T>> {
     match AssertUnwindSafe(stream.try_next()).catch_unwind().await {
         Ok(next) => next,
-        Err(_) => Err(Error::new(ErrorKind::Input, "the stream of data panicked")),
+        Err(_) => Err(Error::new(ErrorKind::Input, "the stream of data panicked")
+            .with_hint("nothing was stored: mend whatever produces the data")),
     }
 }
 
