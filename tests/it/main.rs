@@ -25,5 +25,6 @@ mod properties;
 mod races;
 mod results;
 mod roundtrip;
+mod servers;
 mod support;
 mod wide;
