@@ -48,11 +48,13 @@ impl Opened {
         if serializer.is_none() && literal.is_none() {
             return Err(Error::damaged("the reference's literal has no value"));
         }
+        // What small parts keep in memory is bounded together.
+        let held = (store.memory / 4 / written.parts.len().max(1)) as u64;
         let parts = written.parts.iter().zip(paths).map(|(part, path)| OpenPart {
             source: Arc::new(PartSource {
                 store: store.clone(),
                 part: part.clone(),
-                object: Object::new(store.storage.store().clone(), path, part.size),
+                object: Object::new(store.storage.store().clone(), path, part.size).holding_at_most(held),
                 key: reference.key().clone(),
                 version: reference.version(),
             }),
