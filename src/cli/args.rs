@@ -242,12 +242,23 @@ pub(super) struct Verify {
     /// Only this key and the keys below it
     #[arg(default_value = "", hide_default_value = true)]
     pub(super) prefix: String,
+    /// Then end the uploads that were started longer ago than AGE, at least 1h, and never finished [default: 1d]
+    #[arg(long, value_name = "AGE", num_args = 0..=1, require_equals = true, default_missing_value = "1d",
+          value_parser = grace)]
+    pub(super) abort_unfinished: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Completions {
     /// The shell
     pub(super) shell: Shell,
+}
+
+fn grace(text: &str) -> Result<Duration, String> {
+    match units::parse_duration(text)? {
+        age if age >= Duration::from_secs(3600) => Ok(age),
+        _ => Err("less than 1h could hit a put that is under way".into()),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

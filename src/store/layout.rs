@@ -11,6 +11,7 @@ const INVERTED: u64 = 999_999_999_999;
 
 pub(crate) const REFERENCES: &str = "refs";
 pub(crate) const DATA: &str = "data";
+pub(crate) const PINS: &str = "pins";
 pub(crate) const TAGS: &str = "tags";
 /// The folder below a key's own that holds its versions: no segment of a key can be called so.
 const VERSIONS: &str = "@";
@@ -56,7 +57,7 @@ pub(crate) fn due(at: DateTime<Utc>, write: WriteId, what: Due) -> Result<Path> 
 }
 
 pub(crate) fn pin(write: WriteId) -> Result<Path> {
-    path(&format!("pins/{write}"))
+    path(&format!("{PINS}/{write}"))
 }
 
 pub(crate) fn probe(id: WriteId) -> Result<Path> {

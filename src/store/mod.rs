@@ -17,10 +17,12 @@ mod put;
 mod scan;
 mod schema;
 mod target;
+mod unfinished;
 mod verify;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
@@ -225,6 +227,21 @@ impl ResultStore {
     /// What the storage fails with; what is wrong with a version is in the [`Verification`].
     pub async fn verify(&self, prefix: &str, progress: Option<Arc<Progress>>) -> Result<Verification> {
         verify::verify(&self.inner, prefix, progress).await.map_err(|error| error.during("verify", prefix))
+    }
+
+    /// Ends uploads in parts that were started below `prefix` longer than `grace` ago and whose put is no longer alive;
+    /// the objects that they would have become.
+    ///
+    /// S3 and Google Cloud Storage keep the parts of such an upload for ever; [`ResultStore::verify`] notes them. A put
+    /// shows that it is alive after five minutes at the latest: with a grace of less than an hour, nobody else may be
+    /// putting.
+    ///
+    /// # Errors
+    ///
+    /// What the storage fails with; [`ErrorKind::Denied`] if it lets nobody see its uploads.
+    pub async fn abort_unfinished(&self, prefix: &str, grace: Duration) -> Result<Vec<String>> {
+        let aborting = unfinished::abort(&self.inner, prefix, grace);
+        aborting.await.map_err(|error| error.during("abort unfinished", prefix))
     }
 
     /// Waits until the clean-up of puts that were given up has ended; for programs that are about to exit.

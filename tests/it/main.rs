@@ -28,4 +28,5 @@ mod results;
 mod roundtrip;
 mod servers;
 mod support;
+mod unfinished;
 mod wide;
