@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::path::Path;
 use tokio::sync::OnceCell;
 
 use super::names::Names;
@@ -49,13 +50,7 @@ impl Opened {
             return Err(Error::damaged("the reference's literal has no value"));
         }
         let parts = written.parts.iter().zip(paths).map(|(part, path)| OpenPart {
-            source: Arc::new(PartSource {
-                store: store.clone(),
-                part: part.clone(),
-                object: Object::new(store.storage.store().clone(), path, part.size),
-                key: reference.key().clone(),
-                version: reference.version(),
-            }),
+            source: Arc::new(PartSource::new(&store, &reference, part, path)),
             table: OnceCell::new(),
         });
         let parts: Arc<[OpenPart]> = parts.collect();
@@ -228,7 +223,7 @@ pub(super) async fn exists(store: &Arc<Inner>, target: &Target) -> Result<bool> 
 
 impl Target {
     /// Without what a full reference says of its parts: whether it still stands, only the storage knows.
-    fn compacted(self) -> Self {
+    pub(super) fn compacted(self) -> Self {
         match self {
             Self::Reference(reference) => Self::Reference(Box::new(reference.compact())),
             other => other,
@@ -294,7 +289,7 @@ async fn absent(store: &Inner, key: &Key, highest: Option<Version>) -> Error {
     }
 }
 
-fn refuse_expired(store: &Inner, reference: &ResultReference) -> Result<()> {
+pub(super) fn refuse_expired(store: &Inner, reference: &ResultReference) -> Result<()> {
     match reference.written().and_then(|written| written.expires) {
         Some(expires) if expires <= store.clock.now() => {
             Err(Error::new(ErrorKind::Gone, format!("version {} expired at {expires}", reference.version()))
@@ -305,7 +300,7 @@ fn refuse_expired(store: &Inner, reference: &ResultReference) -> Result<()> {
 }
 
 /// Ranged reads of one part of a result.
-struct PartSource {
+pub(super) struct PartSource {
     store: Arc<Inner>,
     part: Part,
     object: Object,
@@ -320,17 +315,35 @@ impl Source for PartSource {
     }
 
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let read = self.object.read(ranges).await;
-        match read {
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.why_missing(error).await),
-            other => other,
+        match self.object.read(ranges).await {
+            Err(error) => Err(self.explained(error).await),
+            read => read,
         }
     }
 }
 
 impl PartSource {
+    pub(super) fn new(store: &Arc<Inner>, reference: &ResultReference, part: &Part, path: Path) -> Self {
+        Self {
+            store: store.clone(),
+            part: part.clone(),
+            object: Object::new(store.storage.store().clone(), path, part.size),
+            key: reference.key().clone(),
+            version: reference.version(),
+        }
+    }
+
+    /// All bytes of the part, in pieces, and not compared with any checksum yet.
+    pub(super) fn pieces(&self, step: u64) -> BoxStream<'_, Result<Bytes>> {
+        let explain = |error| async { Err(naming(self.part.path.clone())(self.explained(error).await)) };
+        self.object.pieces(step).or_else(explain).boxed()
+    }
+
     /// A missing data object was deleted with its version, or it is damage.
-    async fn why_missing(&self, error: Error) -> Error {
+    async fn explained(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
         match delete::find(&self.store, &self.key, self.version).await {
             Ok(Some(deletion)) => delete::explained(self.version, &deletion),
             _ => error
