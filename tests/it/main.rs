@@ -12,6 +12,7 @@
 mod architecture;
 mod cli;
 mod conformance;
+mod copy;
 mod counting;
 mod faults;
 mod faulty;
@@ -26,4 +27,5 @@ mod races;
 mod results;
 mod roundtrip;
 mod support;
+mod synced;
 mod wide;
