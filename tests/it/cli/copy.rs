@@ -47,6 +47,7 @@ fn a_copy_may_be_given_another_key() {
     let there = place.path("there").to_str().unwrap().to_owned();
     assert!(place.out(&["cp", "a", "--to", &there, "--as", "b/c"]).starts_with("a@1 -> b/c@1 ("));
     assert_eq!(place.out(&["get", "b/c", "--store", &there, "--format", "csv"]), TRIPS);
+    assert!(place.out(&["show", "b/c", "--store", &there]).contains("a@1, created 20"));
     // Within one store it is another name for the same.
     assert!(place.out(&["cp", "a", "--to", ".coldframe", "--as", "b"]).starts_with("a@1 -> b@1 ("));
     assert_eq!(place.out(&["cp", "a", "--to", ".coldframe"]), "a@1 -> a@1 (already there)\n");
