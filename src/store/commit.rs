@@ -263,7 +263,7 @@ async fn expiry(store: &Inner, key: &Key, version: Version) -> Result<Option<Dat
     Ok(store.load(key, version).await?.written().and_then(|written| written.expires))
 }
 
-/// The newest version above `checked` that can be read and is what the put `origin` wrote, or a copy of it.
+/// The newest version above `checked` that is not deleted and is what the put `origin` wrote, or a copy of it.
 async fn copy_of(
     store: &Inner,
     key: &Key,
@@ -276,7 +276,9 @@ async fn copy_of(
     let mut loaded = stream::iter(shown).map(|version| store.load(key, version)).buffered(READS);
     while let Some(loaded) = loaded.next().await {
         match loaded {
-            Ok(reference) if is_live_copy(store, &reference, origin) => return Ok(Some(reference)),
+            Ok(reference) if reference.origin().is_some_and(|found| found.write == origin) => {
+                return Ok(Some(reference));
+            }
             Ok(_) => {}
             // Deleted since it was listed, or nothing that could stand for the original.
             Err(error) if error.is_missing() => {}
@@ -285,12 +287,6 @@ async fn copy_of(
         }
     }
     Ok(None)
-}
-
-fn is_live_copy(store: &Inner, reference: &ResultReference, origin: WriteId) -> bool {
-    let expires = reference.written().and_then(|written| written.expires);
-    expires.is_none_or(|expires| expires > store.clock.now())
-        && reference.origin().is_some_and(|found| found.write == origin)
 }
 
 /// The time by the storage's clock: that of a probe just written.

@@ -86,6 +86,7 @@ impl Copying {
             // What is copied is what the storage says, whatever else a full reference from outside may tell.
             let original = open::resolve(&source, what.compacted()).await?;
             open::refuse_expired(&source, &original)?;
+            open::refuse_expired(&target, &original).map_err(|error| at(&target, error))?;
             Ok((key, original))
         };
         let (key, original) = resolved.await.map_err(|error: Error| error.during("copy", name))?;
@@ -133,7 +134,7 @@ impl Transfer<'_> {
         }
     }
 
-    /// Data, expiry entry and marker; then the reference that is to be committed.
+    /// Marker, expiry entry and data; then the reference that is to be committed.
     async fn write(
         &self,
         written: &Written,
@@ -142,6 +143,8 @@ impl Transfer<'_> {
         key: Key,
         pending: &mut Pending,
     ) -> Result<ResultReference> {
+        // Not beside the rest: an error there must not leave this half done.
+        prove(self.target).await.map_err(|error| self.at_target(error))?;
         pending.write_due(&key, written.expires).await.map_err(|error| self.at_target(error))?;
         let write = pending.write();
         let objects =
@@ -150,10 +153,8 @@ impl Transfer<'_> {
         let sources = written.parts.iter().zip(paths);
         let sources = sources.map(|(part, path)| PartSource::new(self.source, self.original, part, path)).collect();
         let (uncommitted, outlived) = pending.at_work();
-        let proving = async { prove(self.target).await.map_err(|error| self.at_target(error)) };
-        let working = async { tokio::try_join!(self.write_parts(sources, objects, uncommitted), proving) };
-        let (parts, ()) = tokio::select! {
-            done = working => done?,
+        let parts = tokio::select! {
+            done = self.write_parts(sources, objects, uncommitted) => done?,
             ended = outlived => return Err(ended),
         };
         let created = self.target.clock.now().trunc_subsecs(6);
@@ -216,8 +217,12 @@ impl Transfer<'_> {
         tokio::try_join!(reading, writing).map(drop)
     }
 
-    /// Two stores take part, so an error of the one that is written to says so.
     fn at_target(&self, error: Error) -> Error {
-        error.within(format!("into {}", self.target.storage))
+        at(self.target, error)
     }
+}
+
+/// Two stores take part, so an error of the one that is written to says so.
+fn at(target: &Inner, error: Error) -> Error {
+    error.within(format!("into {}", target.storage))
 }

@@ -198,7 +198,7 @@ impl ResultStore {
     /// Copies a version to another store as the next version of its key there; await the returned [`Copying`].
     ///
     /// The copy holds the same bytes, each of them checked, and says in [`Written::copied_from`] what it is a copy of.
-    /// A store that has such a copy already, and not deleted or expired, keeps it, and nothing is transferred.
+    /// A store that has such a copy already, and has not deleted it, keeps it, and nothing is transferred.
     ///
     /// ```
     /// use coldframe::ResultStore;

@@ -179,6 +179,22 @@ async fn a_copy_keeps_what_was_said_and_has_a_time_and_a_number_of_its_own() {
 }
 
 #[tokio::test]
+async fn what_is_expired_by_the_clock_of_either_store_is_not_copied() {
+    let expires = ManualClock::default().now() + HOUR;
+    for late in 0..2 {
+        let clocks = [ManualClock::default(), ManualClock::default()];
+        let (sources, targets) = (Faulty::new(), Faulty::new());
+        let (here, there) = (sources.store(clocks[0].clone()).await, targets.store(clocks[1].clone()).await);
+        here.put("k", small()).expires_at(expires).await.unwrap();
+        clocks[late].advance(HOUR);
+        let error = here.copy("k", &there).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Gone, "{error:?}");
+        assert_eq!(error.message().starts_with("into the object store: "), late == 1, "{error}");
+        assert_eq!(targets.requests(), 0);
+    }
+}
+
+#[tokio::test]
 async fn what_is_there_already_is_not_copied_again() {
     let (here, targets) = (memory().await, Faulty::new());
     let there = targets.store(TestClock::default()).await;
