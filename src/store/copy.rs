@@ -18,7 +18,7 @@ use futures::future::BoxFuture;
 use object_store::path::Path;
 use tokio::sync::mpsc;
 
-use super::commit::{Commit, Demand, Listing, prove};
+use super::commit::{Commit, Demand, prove};
 use super::open::{self, PartSource};
 use super::pending::Pending;
 use super::verify::compare;
@@ -129,7 +129,7 @@ impl Transfer<'_> {
             (listing, None) => listing,
         };
         match self.write(written, origin, paths, key, &mut pending).await {
-            Ok(reference) => self.commit(pending, reference, demand, listing).await,
+            Ok(reference) => pending.commit(reference, demand, listing).await.map_err(|error| self.at_target(error)),
             Err(error) => Err(pending.give_up(error).await),
         }
     }
@@ -143,7 +143,7 @@ impl Transfer<'_> {
         key: Key,
         pending: &mut Pending,
     ) -> Result<ResultReference> {
-        // Not beside the rest: an error there must not leave this half done.
+        // Not beside the data, as in a put: damaged data would end it halfway.
         prove(self.target).await.map_err(|error| self.at_target(error))?;
         pending.write_due(&key, written.expires).await.map_err(|error| self.at_target(error))?;
         let write = pending.write();
@@ -160,16 +160,6 @@ impl Transfer<'_> {
         let created = self.target.clock.now().trunc_subsecs(6);
         let written = Written { parts, created, copied_from: Some(origin), ..written.clone() };
         Ok(self.original.clone().rewritten(key, write, written))
-    }
-
-    async fn commit(
-        &self,
-        pending: Pending,
-        reference: ResultReference,
-        demand: Demand,
-        listing: Listing,
-    ) -> Result<Commit> {
-        pending.commit(reference, demand, listing).await.map_err(|error| self.at_target(error))
     }
 
     async fn write_parts(

@@ -198,6 +198,9 @@ impl ResultStore {
     /// Copies a version to another store as the next version of its key there; await the returned [`Copying`].
     ///
     /// The copy holds the same bytes, each of them checked, and says in [`Written::copied_from`] what it is a copy of.
+    /// It fails as [`ResultStore::get`] does where the original cannot be read, and as a put does where the copy cannot
+    /// be written; the message then says into which store. What failed leaves nothing behind.
+    ///
     /// A store that has such a copy already, and has not deleted it, keeps it, and nothing is transferred.
     ///
     /// ```

@@ -29,7 +29,8 @@ const RESERVED: [&str; 2] = [parquet::EXTENTS_KEY, parquet::ROWS_KEY];
 pub struct Progress {
     /// Rows taken from the input, handed to the reader, or copied.
     pub rows: AtomicU64,
-    /// Bytes handed to the storage by a put or copy, or taken from it by a verification; a scan counts its batches in memory.
+    /// Bytes handed to the storage by a put or copy, or taken from it by a verification; a scan counts its batches in
+    /// memory.
     pub bytes: AtomicU64,
 }
 
