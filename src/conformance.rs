@@ -25,6 +25,22 @@ use crate::reference::{ResultReference, Version};
 use crate::store::ResultStore;
 use crate::value::{Batches, Table, Value};
 
+/// Keys whose letters mean something to one storage or another.
+const KEYS: [&str; 12] = [
+    "a",
+    "a/b",
+    "a b/100% [x]*?",
+    "Trips",
+    "trips",
+    "żółć/日本/🌱",
+    " spaces around ",
+    "run=7/part=a+b",
+    "it's \"quoted\" `here` $HOME",
+    "back\\slash:colon|pipe<>",
+    "%41%2F",
+    "#1?x=y&z.",
+];
+
 fn broken(promise: &str, what: impl std::fmt::Debug) -> Error {
     Error::internal(format!("broken promise: {promise}: {what:?}"))
 }
@@ -66,6 +82,7 @@ pub async fn storage(store: &ResultStore) -> Result<()> {
     conditions(store).await?;
     deletes(store).await?;
     listings(store).await?;
+    uploads(store).await?;
     let found = store.verify("conformance/", None).await?;
     keeps("what was written verifies", found.problems.is_empty(), found.problems)
 }
@@ -120,7 +137,7 @@ async fn deletes(store: &ResultStore) -> Result<()> {
 }
 
 async fn listings(store: &ResultStore) -> Result<()> {
-    for key in ["a", "a/b", "a b/100% [x]*?", "Trips", "trips", "żółć/日本"] {
+    for key in KEYS {
         store.put(format!("conformance/list/{key}"), json!(key)).title(format!("title of {key}")).await?;
     }
     let mut found = Vec::new();
@@ -132,7 +149,7 @@ async fn listings(store: &ResultStore) -> Result<()> {
             None => break,
         }
     }
-    keeps("pages hold every key once", found.len() == 6, &found)?;
+    keeps("pages hold every key once", found.len() == KEYS.len(), &found)?;
     let searched = store.list("conformance/").search("TITLE OF TRIPS").await?.entries;
     keeps("a search finds titles in any case", searched.len() == 2, searched)?;
     for key in found {
@@ -144,6 +161,13 @@ async fn listings(store: &ResultStore) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+/// A value that takes several parts of an upload.
+async fn uploads(store: &ResultStore) -> Result<()> {
+    let bytes: bytes::Bytes = (0..20_000_000_u32).map(|position| (position % 253) as u8).collect::<Vec<_>>().into();
+    let reference = store.put("conformance/uploads", bytes.clone()).await?;
+    keeps("large bytes come back equal", store.get(&reference).await? == Value::Bytes(bytes), &reference)
 }
 
 /// Tables through one serializer: whole, projected, sliced, empty.

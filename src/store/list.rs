@@ -1,6 +1,6 @@
 //! What is in a store: the newest version of each key, in pages; every version of one key.
 
-use std::future::IntoFuture;
+use std::future::{IntoFuture, ready};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -153,10 +153,13 @@ pub(super) fn keys(
 ) -> Result<BoxStream<'static, Result<(Key, Names)>>> {
     let folder = layout::prefix_folder(layout::REFERENCES, prefix)?;
     let objects = store.storage.store();
-    let listed = match after {
-        Some(key) => objects.list_with_offset(Some(&folder), &layout::past(key)?),
+    let past = after.map(layout::past).transpose()?;
+    let listed = match &past {
+        Some(past) => objects.list_with_offset(Some(&folder), past),
         None => objects.list(Some(&folder)),
     };
+    // Some servers take no notice of where a listing is to begin.
+    let listed = listed.try_filter(move |meta| ready(past.as_ref().is_none_or(|past| meta.location > *past)));
     let prefix = prefix.to_owned();
     let named = listed.map_err(failure).try_filter_map(move |meta: ObjectMeta| {
         let parsed = layout::parse_version(&meta.location).filter(|(key, _)| key.as_str().starts_with(&prefix));
@@ -175,7 +178,8 @@ pub(super) fn keys(
 
 /// Consecutive names of one key as one item.
 fn grouped(named: BoxStream<'static, Result<(Key, Name)>>) -> BoxStream<'static, Result<(Key, Names)>> {
-    let groups = stream::try_unfold((named, None::<(Key, Name)>), |(mut named, mut first)| async move {
+    // The clients of object stores panic when they are asked again after their end.
+    let groups = stream::try_unfold((named.fuse(), None::<(Key, Name)>), |(mut named, mut first)| async move {
         let (key, name) = match first.take() {
             Some(first) => first,
             None => match named.try_next().await? {

@@ -3,6 +3,7 @@
 use coldframe::conformance::{storage, tables, values};
 use coldframe::{Configuration, ResultStore};
 
+use crate::servers::Server;
 use crate::support::{local, memory};
 
 const TABLES: [&str; 12] = [
@@ -57,4 +58,35 @@ async fn on_an_object_store_of_the_callers_own() {
     let objects = std::sync::Arc::new(object_store::memory::InMemory::new());
     let store = ResultStore::with_object_store(objects, "some/root").unwrap();
     everything(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_s3() {
+    if let Some(store) = Server::S3.store().await {
+        everything(&store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_gcs() {
+    if let Some(store) = Server::Gcs.store().await {
+        everything(&store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_azure() {
+    if let Some(store) = Server::Azure.store().await {
+        everything(&store).await;
+    }
+}
+
+/// The emulator as people reach it: by the option that object_store has for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_azure_by_the_emulators_own_option() {
+    if Server::Azure.url().is_some() {
+        let builder = ResultStore::builder().configuration(Configuration::empty());
+        let builder = builder.location(Server::Azure.fresh()).option("use_emulator", "true");
+        storage(&builder.open().await.unwrap()).await.unwrap();
+    }
 }

@@ -26,6 +26,7 @@ mod properties;
 mod races;
 mod results;
 mod roundtrip;
+mod servers;
 mod support;
 mod synced;
 mod wide;

@@ -1,0 +1,7 @@
+-- Google Cloud Storage names the state of an object by a generation; here its ETag serves as one.
+core.register_action("generation", { "http-res" }, function(transaction)
+    local tag = transaction.http:res_get_headers()["etag"]
+    if tag and tag[0] then
+        transaction.http:res_set_header("x-goog-generation", (tag[0]:gsub('"', "")))
+    end
+end)
