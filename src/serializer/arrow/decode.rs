@@ -128,7 +128,7 @@ impl File {
     async fn block(&self, block: &Block) -> Result<Buffer> {
         let range = block_range(block).ok_or_else(malformed)?;
         let bytes = self.source.read(&[range]).await?.pop().unwrap_or_default();
-        Ok(Buffer::from(bytes))
+        Ok(aligned(bytes))
     }
 
     async fn decoder(&self, columns: Option<&Vec<usize>>) -> Result<FileDecoder> {
@@ -233,6 +233,13 @@ async fn read_footer(source: &dyn Source) -> Result<(Bytes, u64)> {
     };
     let footer = tail.len().checked_sub(10).filter(|_| tail.ends_with(MAGIC)).map(|end| tail.slice(..end));
     Ok((footer.ok_or_else(malformed)?, part.size.saturating_sub(tail.len() as u64)))
+}
+
+/// The bytes of a block, where numbers of any width may lie: what comes over a network begins anywhere, and the Arrow
+/// library moves all such buffers to where they may lie but the offsets of unions, at which it panics.
+fn aligned(bytes: Bytes) -> Buffer {
+    let aligned = bytes.as_ptr().addr().is_multiple_of(align_of::<i128>());
+    if aligned { Buffer::from(bytes) } else { Buffer::from(&*bytes) }
 }
 
 /// The message in a block, past the marker and the length before it.
