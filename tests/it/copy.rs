@@ -23,6 +23,7 @@ use crate::support::{batch_of, every_type, local, memory, numbers, small};
 mod damage;
 mod faults;
 mod races;
+mod servers;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
