@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 
-use super::{CheckedSource, Encoder, Ending, Piece, Readable, Serializer, Sink, Source, wrong_piece, wrong_shape};
+use super::ahead::ReadAhead;
+use super::{Encoder, Ending, Piece, Readable, Serializer, Sink, Source, wrong_piece, wrong_shape};
 use crate::error::Result;
 use crate::reference::Descriptor;
 use crate::value::Shape;
@@ -59,12 +60,11 @@ impl Serializer for RawBytes {
         Ok(Box::new(BytesEncoder))
     }
 
-    async fn open(&self, source: Arc<dyn Source>, _memory: usize) -> Result<Readable> {
-        let size = source.part().size;
-        let checked = Arc::new(CheckedSource::whole(source)?);
-        let pieces = stream::iter((0..size).step_by(READ_BYTES as usize)).then(move |start| {
-            let checked = checked.clone();
-            async move { checked.read_range(start..(start + READ_BYTES).min(size)).await }
+    async fn open(&self, source: Arc<dyn Source>, memory: usize) -> Result<Readable> {
+        let ahead = ReadAhead::whole(source, READ_BYTES, memory / 4)?;
+        let pieces = stream::try_unfold(ahead, |mut ahead| async move {
+            let read = ahead.next().await?;
+            Ok(read.and_then(|mut read| read.pop()).map(|piece| (piece, ahead)))
         });
         Ok(Readable::Bytes(pieces.boxed()))
     }

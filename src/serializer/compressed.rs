@@ -6,13 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
 use tempfile::SpooledTempFile;
 
-use super::{
-    CheckedSource, EncodedPart, Encoder, Ending, Output, Piece, Readable, Registry, Serializer, Sink, Source,
-    tray::Tray,
-};
+use super::ahead::ReadAhead;
+use super::{EncodedPart, Encoder, Ending, Output, Piece, Readable, Registry, Serializer, Sink, Source, tray::Tray};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::{Descriptor, Part};
 use crate::value::Shape;
@@ -212,16 +209,13 @@ impl Serializer for Compressed {
 
 impl Compressed {
     async fn decompress(&self, source: Arc<dyn Source>, memory: usize) -> Result<(SpooledTempFile, u64)> {
-        let size = source.part().size;
-        let checked = Arc::new(CheckedSource::whole(source)?);
+        let mut ahead = ReadAhead::whole(source, READ_BYTES, memory / 4)?;
         let (sender, receiver) = std::sync::mpsc::sync_channel::<Result<Bytes>>(1);
         let codec = self.codec;
         let spooling =
             tokio::task::spawn_blocking(move || spool(codec, Incoming { receiver, now: Bytes::new() }, memory));
-        let mut pieces = futures::stream::iter((0..size).step_by(READ_BYTES as usize));
-        while let Some(start) = pieces.next().await {
-            let range = start..(start + READ_BYTES).min(size);
-            let piece = checked.read(&[range]).await.map(|mut read| read.pop().unwrap_or_default());
+        while let Some(piece) = ahead.next().await.transpose() {
+            let piece = piece.map(|mut read| read.pop().unwrap_or_default());
             let failed = piece.is_err();
             let sender = sender.clone();
             let sent = tokio::task::spawn_blocking(move || sender.send(piece).is_ok()).await.unwrap_or(false);

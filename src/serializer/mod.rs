@@ -12,6 +12,7 @@
 //! | `bytes[(media/type)]` | `.bin` | raw bytes |
 //! | `compressed[(codec[(level)])]/<inner>` | inner and the codec's | what the inner one holds; codecs `lz4 zstd gzip bzip2 xz` |
 
+mod ahead;
 pub mod arrow;
 mod bytes;
 mod compact;

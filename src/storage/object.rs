@@ -5,18 +5,24 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt};
 
 use super::failure;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Ranges that are closer than this are read in one request.
-const GAP_BYTES: u64 = 256 * 1024;
+/// Ranges that are closer than this are read in one request: a round trip takes longer than so many unwanted bytes.
+const GAP_BYTES: u64 = 1024 * 1024;
+/// The same on a local disk, where a request costs next to nothing.
+const FILE_GAP_BYTES: u64 = 64 * 1024;
+/// A longer range is fetched in pieces at the same time: one connection is slower than the line.
+const PIECE_BYTES: usize = 8 * 1024 * 1024;
 /// How many requests one read has under way at once.
-const REQUESTS: usize = 8;
+const REQUESTS: usize = 16;
+/// An object up to this size is fetched whole by its first read, and no other is needed.
+const WHOLE_BYTES: u64 = 1024 * 1024;
 /// How many pieces are read at once by whoever reads everything.
 const PIECES: usize = 2;
 
@@ -27,6 +33,7 @@ pub(crate) struct Object {
     path: Path,
     /// The size that it was written with.
     size: u64,
+    whole_bytes: u64,
     opened: Mutex<Opened>,
 }
 
@@ -34,13 +41,19 @@ pub(crate) struct Object {
 enum Opened {
     #[default]
     Not,
+    Whole(Bytes),
     File(Arc<File>),
     Tagged(Option<String>),
 }
 
 impl Object {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, path: Path, size: u64) -> Self {
-        Self { store, path, size, opened: Mutex::default() }
+        Self { store, path, size, whole_bytes: WHOLE_BYTES, opened: Mutex::default() }
+    }
+
+    /// Keeps at most so many bytes in memory where the object is small enough to be fetched whole.
+    pub(crate) fn holding_at_most(self, bytes: u64) -> Self {
+        Self { whole_bytes: WHOLE_BYTES.min(bytes), ..self }
     }
 
     /// The bytes of each range, in the order asked.
@@ -52,20 +65,34 @@ impl Object {
                 self.size, self.path
             )));
         }
-        let fetches = coalesced(ranges);
-        let fetched: Vec<Bytes> =
-            stream::iter(fetches.clone()).map(|range| self.fetch(range)).buffered(REQUESTS).try_collect().await?;
-        let cut = ranges.iter().map(|range| {
-            let found = fetches.partition_point(|fetch| fetch.end <= range.start).min(fetches.len().saturating_sub(1));
-            match (fetches.get(found), fetched.get(found)) {
-                _ if range.is_empty() => Ok(Bytes::new()),
-                (Some(fetch), Some(bytes)) => {
-                    Ok(bytes.slice(position(range.start - fetch.start)..position(range.end - fetch.start)))
-                }
-                _ => Err(Error::internal("a read lost a range")),
+        if ranges.iter().all(Range::is_empty) {
+            return Ok(vec![Bytes::new(); ranges.len()]);
+        }
+        if matches!(self.opened(), Opened::Not) && self.size <= self.whole_bytes {
+            self.open_whole().await?;
+        }
+        let (requests, fetched) = match self.opened() {
+            Opened::Whole(bytes) => {
+                let whole = 0..self.size;
+                (vec![whole], vec![bytes])
             }
-        });
-        cut.collect()
+            Opened::File(file) => {
+                let requests = coalesced(ranges, FILE_GAP_BYTES);
+                let fetched = self.read_file(file, requests.clone()).await?;
+                (requests, fetched)
+            }
+            Opened::Tagged(tag) => {
+                let requests = coalesced(ranges, GAP_BYTES);
+                let fetched = self.fetch_in_pieces(tag, &requests).await?;
+                (requests, fetched)
+            }
+            Opened::Not => {
+                let requests = coalesced(ranges, GAP_BYTES);
+                let fetched = stream::iter(requests.clone()).map(|range| self.fetch_first(range)).buffered(REQUESTS);
+                (requests, fetched.try_collect().await?)
+            }
+        };
+        cut(ranges, &requests, &fetched)
     }
 
     /// All its bytes, in pieces of `step` bytes; of an empty object one piece without any.
@@ -94,51 +121,114 @@ impl Object {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The first read decides which bytes all later ones see.
-    fn keep(&self, opened: Opened) {
+    /// The first answer decides which bytes all later reads see; another one must be about the same object.
+    fn keep(&self, opened: Opened) -> Result<()> {
         let mut first = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if matches!(*first, Opened::Not) {
-            *first = opened;
+        match (&*first, &opened) {
+            (Opened::Not, _) => *first = opened,
+            // Some servers take no notice of If-Match.
+            (Opened::Tagged(Some(first)), Opened::Tagged(Some(now))) if first != now => return Err(self.replaced()),
+            _ => {}
         }
+        Ok(())
     }
 
-    async fn fetch(&self, range: Range<u64>) -> Result<Bytes> {
-        let bytes = match self.opened() {
-            Opened::File(file) => self.read_file(file, range.clone()).await?,
-            Opened::Tagged(tag) => self.request(tag, range.clone()).await?,
-            Opened::Not => self.request(None, range.clone()).await?,
-        };
-        if bytes.len() as u64 == range.end - range.start {
-            Ok(bytes)
-        } else {
-            Err(self.changed(&format!("a read of {} bytes gave {}", range.end - range.start, bytes.len())))
+    async fn open_whole(&self) -> Result<()> {
+        let answer = self.answer(GetOptions::default()).await?;
+        if let GetResultPayload::Stream(_) = answer.payload {
+            let bytes = answer.bytes().await.map_err(failure)?;
+            self.check_length(bytes.len(), &(0..self.size))?;
+            *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Opened::Whole(bytes);
         }
+        Ok(())
     }
 
-    async fn request(&self, tag: Option<String>, range: Range<u64>) -> Result<Bytes> {
-        let range_option = Some(GetRange::Bounded(range.clone()));
-        let options = GetOptions { if_match: tag, range: range_option, ..GetOptions::default() };
-        let result = match self.store.get_opts(&self.path, options).await {
-            Ok(result) => result,
+    /// Fetches a range of an object that was not seen before: memory is taken only for what it proves to have.
+    async fn fetch_first(&self, range: Range<u64>) -> Result<Bytes> {
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        let bytes = self.answer(options).await?.bytes().await.map_err(failure)?;
+        self.check_length(bytes.len(), &range)?;
+        Ok(bytes)
+    }
+
+    /// Fetches ranges of an object that is known to have them.
+    async fn fetch_in_pieces(&self, tag: Option<String>, requests: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let pieces = requests.iter().flat_map(|range| {
+            let mut rest = BytesMut::zeroed(position(range.end - range.start));
+            let mut start = range.start;
+            std::iter::from_fn(move || {
+                let piece = rest.split_to(rest.len().min(PIECE_BYTES));
+                let at = start;
+                start += piece.len() as u64;
+                (!piece.is_empty()).then_some((at, piece))
+            })
+        });
+        let pieces: Vec<(u64, BytesMut)> = pieces.collect();
+        let filling = stream::iter(pieces).map(|(start, piece)| self.fill(tag.clone(), start, piece));
+        let mut filled = filling.buffered(REQUESTS).try_collect::<Vec<BytesMut>>().await?.into_iter();
+        let joined = requests.iter().map(|range| {
+            let mut whole = filled.next().unwrap_or_default();
+            while (whole.len() as u64) < range.end - range.start
+                && let Some(next) = filled.next()
+            {
+                // They lie side by side in one allocation.
+                whole.unsplit(next);
+            }
+            whole.freeze()
+        });
+        Ok(joined.collect())
+    }
+
+    async fn fill(&self, tag: Option<String>, start: u64, mut piece: BytesMut) -> Result<BytesMut> {
+        let range = start..start + piece.len() as u64;
+        let options =
+            GetOptions { if_match: tag, range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
+        let mut stream = self.answer(options).await?.into_stream();
+        let mut at = 0;
+        while let Some(bytes) = stream.try_next().await.map_err(failure)? {
+            let end = at + bytes.len();
+            match piece.get_mut(at..end) {
+                Some(place) => place.copy_from_slice(&bytes),
+                None => self.check_length(end, &range)?,
+            }
+            at = end;
+        }
+        self.check_length(at, &range)?;
+        Ok(piece)
+    }
+
+    /// Sends one request, and makes sure that the answer is about the object that was written.
+    async fn answer(&self, options: GetOptions) -> Result<GetResult> {
+        let answer = match self.store.get_opts(&self.path, options).await {
+            Ok(answer) => answer,
             Err(error) => return Err(self.refused(error).await),
         };
-        if result.meta.size != self.size {
-            return Err(self.changed(&format!("it has {} bytes, {} were written", result.meta.size, self.size)));
+        if answer.meta.size != self.size {
+            return Err(self.changed(&format!("it has {} bytes, {} were written", answer.meta.size, self.size)));
         }
-        let opened = match &result.payload {
-            GetResultPayload::File(file, _) => file.try_clone().map(|file| Opened::File(Arc::new(file))).ok(),
-            GetResultPayload::Stream(_) => Some(Opened::Tagged(result.meta.e_tag.clone())),
-        };
-        if let Some(opened) = opened {
-            self.keep(opened);
+        match &answer.payload {
+            GetResultPayload::File(file, _) => {
+                if let Ok(file) = file.try_clone() {
+                    self.keep(Opened::File(Arc::new(file)))?;
+                }
+            }
+            GetResultPayload::Stream(_) => self.keep(Opened::Tagged(answer.meta.e_tag.clone()))?,
         }
-        result.bytes().await.map_err(failure)
+        Ok(answer)
+    }
+
+    fn check_length(&self, found: usize, range: &Range<u64>) -> Result<()> {
+        let wanted = range.end - range.start;
+        if found as u64 == wanted {
+            return Ok(());
+        }
+        Err(self.changed(&format!("a read of {wanted} bytes gave {found}")))
     }
 
     /// Why a request failed; each storage has its own words for a range that lies outside an object cut short.
     async fn refused(&self, error: object_store::Error) -> Error {
         match error {
-            object_store::Error::Precondition { .. } => self.changed("it was replaced while it was read"),
+            object_store::Error::Precondition { .. } => self.replaced(),
             object_store::Error::NotFound { .. } => {
                 Error::new(ErrorKind::NotFound, format!("the data object {} is not there", self.path))
             }
@@ -149,8 +239,9 @@ impl Object {
         }
     }
 
-    async fn read_file(&self, file: Arc<File>, range: Range<u64>) -> Result<Bytes> {
-        let read = tokio::task::spawn_blocking(move || read_at(&file, &range)).await;
+    async fn read_file(&self, file: Arc<File>, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
+        let reading = move || ranges.iter().map(|range| read_at(&file, range)).collect::<io::Result<Vec<Bytes>>>();
+        let read = tokio::task::spawn_blocking(reading).await;
         let read = read.map_err(|error| Error::internal(format!("a read ended early: {error}")))?;
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => self.changed("it was cut short while it was read"),
@@ -158,6 +249,10 @@ impl Object {
                 Error::new(ErrorKind::Unavailable, format!("{} cannot be read: {error}", self.path)).with_source(error)
             }
         })
+    }
+
+    fn replaced(&self) -> Error {
+        self.changed("it was replaced while it was read")
     }
 
     fn changed(&self, why: &str) -> Error {
@@ -186,18 +281,33 @@ fn read_at(file: &File, range: &Range<u64>) -> io::Result<Bytes> {
     Ok(bytes.into())
 }
 
-/// The requests for `ranges`: sorted, near ones joined.
-fn coalesced(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+/// The requests for `ranges`: sorted, those at most `gap` apart joined.
+fn coalesced(ranges: &[Range<u64>], gap: u64) -> Vec<Range<u64>> {
     let mut sorted: Vec<Range<u64>> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
     sorted.sort_by_key(|range| range.start);
     let mut requests: Vec<Range<u64>> = Vec::with_capacity(sorted.len());
     for range in sorted {
         match requests.last_mut() {
-            Some(last) if range.start <= last.end.saturating_add(GAP_BYTES) => last.end = last.end.max(range.end),
+            Some(last) if range.start <= last.end.saturating_add(gap) => last.end = last.end.max(range.end),
             _ => requests.push(range),
         }
     }
     requests
+}
+
+/// The bytes of each of `ranges` out of those of the requests that cover them.
+fn cut(ranges: &[Range<u64>], requests: &[Range<u64>], fetched: &[Bytes]) -> Result<Vec<Bytes>> {
+    let cut = ranges.iter().map(|range| {
+        let found = requests.partition_point(|request| request.end <= range.start);
+        match (requests.get(found), fetched.get(found)) {
+            _ if range.is_empty() => Ok(Bytes::new()),
+            (Some(request), Some(bytes)) if request.start <= range.start && range.end <= request.end => {
+                Ok(bytes.slice(position(range.start - request.start)..position(range.end - request.start)))
+            }
+            _ => Err(Error::internal("a read lost a range")),
+        }
+    });
+    cut.collect()
 }
 
 fn position(offset: u64) -> usize {

@@ -104,8 +104,8 @@ pub(crate) async fn prove(store: &Inner) -> Result<()> {
     let proving = store.proven.get_or_try_init(|| async {
         let marker = layout::marker()?;
         for _ in 0..MARKER_ATTEMPTS {
-            sequence::prove(&store.storage, &marker, Bytes::from_static(MARKER_BYTES)).await?;
-            match sequence::read(&store.storage, &marker).await? {
+            let proven = sequence::prove(&store.storage, &marker, Bytes::from_static(MARKER_BYTES));
+            match tokio::try_join!(proven, sequence::read(&store.storage, &marker))?.1 {
                 Some(found) if &*found == MARKER_BYTES => return Ok(()),
                 Some(_) => {
                     return Err(Error::new(

@@ -150,8 +150,10 @@ impl Transfer<'_> {
         let objects =
             paths.iter().enumerate().map(|(number, path)| layout::data(&key, write, number, layout::extension(path)));
         let objects = objects.collect::<Result<Vec<Path>>>()?;
+        let piece_bytes = self.piece_bytes();
         let sources = written.parts.iter().zip(paths);
-        let sources = sources.map(|(part, path)| PartSource::new(self.source, self.original, part, path)).collect();
+        let sources =
+            sources.map(|(part, path)| PartSource::new(self.source, self.original, part, path, piece_bytes)).collect();
         let (uncommitted, outlived) = pending.at_work();
         let parts = tokio::select! {
             done = self.write_parts(sources, objects, uncommitted) => done?,
@@ -181,11 +183,10 @@ impl Transfer<'_> {
 
     /// Reads and uploads at the same time; the object becomes whole only when its bytes were found to be those written.
     async fn write_part(&self, source: &PartSource, object: Path) -> Result<()> {
-        let budget = self.source.memory.min(self.target.memory);
-        let mut upload = Upload::new(&self.target.storage, object, budget / 4);
+        let mut upload = Upload::new(&self.target.storage, object, self.budget() / 4);
         let (sender, mut receiver) = mpsc::channel(1);
         let reading = async move {
-            let mut pieces = source.pieces(PIECE_BYTES.min(budget / PIECE_SHARE) as u64);
+            let mut pieces = source.pieces(self.piece_bytes());
             while let Some(piece) = pieces.try_next().await? {
                 // Where the upload is gone, its own error tells why.
                 if sender.send(piece).await.is_err() {
@@ -205,6 +206,14 @@ impl Transfer<'_> {
             upload.finish().await.map_err(|error| self.at_target(error))
         };
         tokio::try_join!(reading, writing).map(drop)
+    }
+
+    fn budget(&self) -> usize {
+        self.source.memory.min(self.target.memory)
+    }
+
+    fn piece_bytes(&self) -> u64 {
+        PIECE_BYTES.min(self.budget() / PIECE_SHARE) as u64
     }
 
     fn at_target(&self, error: Error) -> Error {

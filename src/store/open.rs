@@ -49,8 +49,10 @@ impl Opened {
         if serializer.is_none() && literal.is_none() {
             return Err(Error::damaged("the reference's literal has no value"));
         }
+        // What small parts keep in memory is bounded together.
+        let held = (store.memory / 4 / written.parts.len().max(1)) as u64;
         let parts = written.parts.iter().zip(paths).map(|(part, path)| OpenPart {
-            source: Arc::new(PartSource::new(&store, &reference, part, path)),
+            source: Arc::new(PartSource::new(&store, &reference, part, path, held)),
             table: OnceCell::new(),
         });
         let parts: Arc<[OpenPart]> = parts.collect();
@@ -323,11 +325,12 @@ impl Source for PartSource {
 }
 
 impl PartSource {
-    pub(super) fn new(store: &Arc<Inner>, reference: &ResultReference, part: &Part, path: Path) -> Self {
+    /// A part of `reference`, of which at most `held` bytes are kept in memory.
+    pub(super) fn new(store: &Arc<Inner>, reference: &ResultReference, part: &Part, path: Path, held: u64) -> Self {
         Self {
             store: store.clone(),
             part: part.clone(),
-            object: Object::new(store.storage.store().clone(), path, part.size),
+            object: Object::new(store.storage.store().clone(), path, part.size).holding_at_most(held),
             key: reference.key().clone(),
             version: reference.version(),
         }

@@ -214,7 +214,7 @@ impl Program {
 ///
 /// It writes to stderr itself, because the test harness swallows what `eprintln!` prints in a test that passes.
 #[expect(clippy::disallowed_methods, reason = "the environment says what is installed for the tests")]
-fn variable(name: &str) -> Option<OsString> {
+pub(crate) fn variable(name: &str) -> Option<OsString> {
     let value = std::env::var_os(name).filter(|value| !value.is_empty());
     if value.is_none() {
         let thread = std::thread::current();

@@ -24,6 +24,7 @@ mod mended;
 mod outside;
 mod properties;
 mod races;
+mod requests;
 mod results;
 mod roundtrip;
 mod servers;

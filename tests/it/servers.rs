@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use coldframe::{Configuration, ResultStore, StoreBuilder};
 
+use crate::interop::variable;
+
 /// The account that the emulator of Azure Blob Storage publishes in its documentation.
 const ACCOUNT: &str = "devstoreaccount1";
 const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
@@ -19,20 +21,14 @@ pub(crate) enum Server {
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 3] = [Self::S3, Self::Gcs, Self::Azure];
-
     /// Its URL, if it runs.
     pub(crate) fn url(self) -> Option<String> {
-        let variable = match self {
+        let name = match self {
             Self::S3 => "COLDFRAME_TEST_S3",
             Self::Gcs => "COLDFRAME_TEST_GCS",
             Self::Azure => "COLDFRAME_TEST_AZURE",
         };
-        let url = std::env::var(variable).ok();
-        if url.is_none() {
-            eprintln!("skipped: {self:?} does not run ({variable} is not set; see tests/servers/run)");
-        }
-        url
+        variable(name)?.into_string().ok()
     }
 
     /// A place on it where nothing was written yet.

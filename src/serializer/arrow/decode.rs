@@ -17,11 +17,14 @@ use tokio::sync::mpsc;
 use super::{EXTENTS_KEY, lz4};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
+use crate::serializer::ahead::{ReadAhead, Step};
 use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
 
 const MAGIC: &[u8] = b"ARROW1";
 /// A message's buffers may take so many times the memory budget once they are decompressed.
 const EXPANSION: usize = 8;
+/// Record batches are read together up to so many bytes.
+const STEP_BYTES: u64 = 8 * 1024 * 1024;
 /// A message has at most so many rows: columns of nulls take no bytes, however many rows they claim. The writer stays
 /// well below.
 const MESSAGE_ROWS: u64 = 16 * 1024 * 1024;
@@ -32,11 +35,12 @@ pub(super) struct ArrowTable {
 }
 
 struct File {
-    source: CheckedSource,
+    source: Arc<CheckedSource>,
     schema: SchemaRef,
     version: MetadataVersion,
     dictionaries: Vec<Block>,
     batches: Vec<Block>,
+    memory: usize,
     limit: usize,
 }
 
@@ -55,11 +59,12 @@ impl ArrowTable {
         let parsed = guarded(|| Parsed::try_new(&footer, data_end))?;
         let checked = CheckedSource::new(source.clone(), &parsed.runs, parsed.extents.as_ref())?;
         let file = File {
-            source: checked,
+            source: Arc::new(checked),
             schema: parsed.schema,
             version: parsed.version,
             dictionaries: parsed.dictionaries,
             batches: parsed.batches,
+            memory,
             limit: memory.saturating_mul(EXPANSION),
         };
         let rows = match source.part().rows {
@@ -125,10 +130,23 @@ fn block_range(block: &Block) -> Option<Range<u64>> {
 }
 
 impl File {
-    async fn block(&self, block: &Block) -> Result<Buffer> {
-        let range = block_range(block).ok_or_else(malformed)?;
-        let bytes = self.source.read(&[range]).await?.pop().unwrap_or_default();
-        Ok(aligned(bytes))
+    /// Blocks that lie side by side, gathered into steps; those that begin before `certain` are read ahead.
+    fn steps(blocks: &[Block], certain: u64) -> Result<Vec<Step>> {
+        let mut steps: Vec<Step> = Vec::new();
+        for block in blocks {
+            let range = block_range(block).ok_or_else(malformed)?;
+            let bytes = range.end - range.start;
+            let ahead = range.start < certain;
+            match steps.last_mut() {
+                Some(step) if ahead && step.bytes() + bytes <= STEP_BYTES => step.ranges.push(range),
+                _ => steps.push(Step { ranges: vec![range], ahead }),
+            }
+        }
+        Ok(steps)
+    }
+
+    fn read_ahead(&self, steps: Vec<Step>) -> ReadAhead {
+        ReadAhead::new(self.source.clone(), steps, self.memory / 4)
     }
 
     async fn decoder(&self, columns: Option<&Vec<usize>>) -> Result<FileDecoder> {
@@ -136,14 +154,29 @@ impl File {
         if let Some(columns) = columns {
             decoder = decoder.with_projection(columns.clone());
         }
-        for block in &self.dictionaries {
-            let buffer = self.block(block).await?;
-            guarded(|| {
-                check_message(&buffer, block, self.limit)?;
-                decoder.read_dictionary(block, &buffer).map_err(decode_error)
-            })?;
+        let mut ahead = self.read_ahead(Self::steps(&self.dictionaries, u64::MAX)?);
+        let mut blocks = self.dictionaries.iter();
+        while let Some(read) = ahead.next().await? {
+            for (buffer, block) in read.into_iter().map(aligned).zip(&mut blocks) {
+                guarded(|| {
+                    check_message(&buffer, block, self.limit)?;
+                    decoder.read_dictionary(block, &buffer).map_err(decode_error)
+                })?;
+            }
         }
         Ok(decoder)
+    }
+
+    /// About where the last of the wanted rows lies, if every record batch has as many rows for its bytes.
+    fn certain_end(&self, plan: &ReadPlan, total: u64) -> u64 {
+        let mut ranges = self.batches.iter().filter_map(block_range);
+        let Some(first) = ranges.next() else { return 0 };
+        let end = ranges.next_back().map_or(first.end, |last| last.end);
+        if plan.rows.end >= total {
+            return u64::MAX;
+        }
+        let bytes = u128::from(end.saturating_sub(first.start)) * u128::from(plan.rows.end) / u128::from(total.max(1));
+        first.start.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX))
     }
 
     async fn count_rows(&self) -> Result<u64> {
@@ -159,30 +192,31 @@ impl File {
 
     async fn send(&self, plan: ReadPlan, total: u64, sender: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
         let decoder = self.decoder(plan.columns.as_ref()).await?;
+        let mut ahead = self.read_ahead(Self::steps(&self.batches, self.certain_end(&plan, total))?);
+        let mut blocks = self.batches.iter();
         let mut start = 0;
-        for block in &self.batches {
-            if start >= plan.rows.end {
-                return Ok(());
-            }
-            let buffer = tokio::select! {
-                buffer = self.block(block) => buffer?,
+        while start < plan.rows.end {
+            let read = tokio::select! {
+                read = ahead.next() => read?,
                 () = sender.closed() => return Ok(()),
             };
-            let rows = guarded(|| header_rows(&buffer))?;
-            let end = start + rows;
-            if end > total {
-                return Err(Error::damaged("the Arrow file has more rows than was written"));
-            }
-            if end > plan.rows.start {
-                let batch = guarded(|| self.decode(&decoder, block, &buffer))?;
-                let batch = cut(batch, start, &plan.rows);
-                for slice in pieces(&batch, &plan) {
-                    if sender.send(Ok(slice)).await.is_err() {
-                        return Ok(());
+            let Some(read) = read else { break };
+            for (buffer, block) in read.into_iter().map(aligned).zip(&mut blocks) {
+                let end = start + guarded(|| header_rows(&buffer))?;
+                if end > total {
+                    return Err(Error::damaged("the Arrow file has more rows than was written"));
+                }
+                if end > plan.rows.start && start < plan.rows.end {
+                    let batch = guarded(|| self.decode(&decoder, block, &buffer))?;
+                    let batch = cut(batch, start, &plan.rows);
+                    for slice in pieces(&batch, &plan) {
+                        if sender.send(Ok(slice)).await.is_err() {
+                            return Ok(());
+                        }
                     }
                 }
+                start = end;
             }
-            start = end;
         }
         if start < total && plan.rows.end == total {
             return Err(Error::damaged(format!("the Arrow file has {start} rows, {total} were written")));

@@ -12,12 +12,13 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use tokio::sync::mpsc;
 
 use super::{EXTENTS_KEY, ROWS_KEY, footer};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
+use crate::serializer::ahead::{ReadAhead, Step};
 use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
 
 /// The four bytes that a Parquet file begins and ends with.
@@ -82,6 +83,21 @@ impl ParquetTable {
         builder.build().map_err(decode_error)
     }
 
+    /// The column chunks that the decoder will ask for, row group by row group.
+    fn steps(&self, plan: &ReadPlan) -> Vec<Step> {
+        let metadata = self.metadata.metadata();
+        let (groups, _) = groups_for(metadata.row_groups(), &plan.rows);
+        let columns = |group: &usize| {
+            let group = metadata.row_groups().get(*group)?;
+            let roots = group.schema_descr();
+            let planned = group.columns().iter().enumerate().filter(|(leaf, _)| {
+                plan.columns.as_ref().is_none_or(|columns| columns.contains(&roots.get_column_root_idx(*leaf)))
+            });
+            Some(Step::new(planned.filter_map(|(_, chunk)| chunk_range(chunk)).collect()))
+        };
+        groups.iter().filter_map(columns).collect()
+    }
+
     /// So many rows that a batch stays within the plan's bytes, by what the row groups say of their values.
     fn batch_rows(&self, plan: &ReadPlan, groups: &[usize]) -> usize {
         let widest = groups.iter().filter_map(|group| {
@@ -132,8 +148,9 @@ impl TableReader for ParquetTable {
         };
         let (sender, receiver) = mpsc::channel(1);
         let (source, limit) = (self.source.clone(), self.limit);
+        let ahead = ReadAhead::new(source.clone(), self.steps(&plan), limit / EXPANSION / 4);
         tokio::spawn(async move {
-            if let Err(error) = drive(decoder, source, limit, schema, &sender).await {
+            if let Err(error) = drive(decoder, Reads { source, ahead, limit }, schema, &sender).await {
                 let _ = sender.send(Err(error)).await;
             }
         });
@@ -142,11 +159,29 @@ impl TableReader for ParquetTable {
     }
 }
 
-/// Fetches one row group while the one before is decoded, and hands batches on as the reader takes them.
+/// Where the decoder's bytes come from.
+struct Reads {
+    source: Arc<CheckedSource>,
+    /// The column chunks of the row groups, in the order in which the decoder asks for them.
+    ahead: ReadAhead,
+    limit: usize,
+}
+
+impl Reads {
+    async fn read(&mut self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let foreseen = self.ahead.next_ranges() == Some(ranges);
+        let read =
+            if foreseen { self.ahead.next().await?.unwrap_or_default() } else { self.source.read(ranges).await? };
+        // Without a page index, what the decoder asks for are whole column chunks.
+        read.iter().try_for_each(|chunk| footer::check_pages(chunk, self.limit))?;
+        Ok(read)
+    }
+}
+
+/// Fetches row groups while those before are decoded, and hands batches on as the reader takes them.
 async fn drive(
     mut decoder: ParquetPushDecoder,
-    source: Arc<CheckedSource>,
-    limit: usize,
+    mut reads: Reads,
     schema: SchemaRef,
     sender: &mpsc::Sender<Result<RecordBatch>>,
 ) -> Result<()> {
@@ -156,11 +191,9 @@ async fn drive(
         match step {
             DecodeResult::NeedsData(ranges) => {
                 let bytes: Vec<Bytes> = tokio::select! {
-                    read = source.read(&ranges) => read?,
+                    read = reads.read(&ranges) => read?,
                     () = sender.closed() => return Ok(()),
                 };
-                // Without a page index, what the decoder asks for are whole column chunks.
-                bytes.iter().try_for_each(|chunk| footer::check_pages(chunk, limit))?;
                 guarded(|| decoder.push_ranges(ranges, bytes).map_err(decode_error))?;
             }
             DecodeResult::Data(reader) => {
@@ -237,14 +270,16 @@ fn parse(tail: &[u8]) -> Result<ArrowReaderMetadata> {
 
 /// The bytes of every column chunk, in the order of the file.
 fn chunk_ranges(metadata: &ParquetMetaData, end: u64) -> Result<Vec<Range<u64>>> {
-    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns).map(|chunk| {
-        let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
-        let start = u64::try_from(start).ok();
-        let stop =
-            start.zip(u64::try_from(chunk.compressed_size()).ok()).and_then(|(start, size)| start.checked_add(size));
-        start.zip(stop).filter(|(_, stop)| *stop <= end).map(|(start, stop)| start..stop)
-    });
+    let chunks = metadata.row_groups().iter().flat_map(RowGroupMetaData::columns);
+    let chunks = chunks.map(|chunk| chunk_range(chunk).filter(|range| range.end <= end));
     chunks.collect::<Option<_>>().ok_or_else(|| Error::damaged("the Parquet footer points outside the file's data"))
+}
+
+fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
+    let start = u64::try_from(start).ok()?;
+    let size = u64::try_from(chunk.compressed_size()).ok()?;
+    Some(start..start.checked_add(size)?)
 }
 
 fn group_rows(metadata: &ParquetMetaData) -> Option<u64> {

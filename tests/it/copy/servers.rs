@@ -3,6 +3,8 @@
 use super::*;
 use crate::servers::Server;
 
+const SERVERS: [Server; 3] = [Server::S3, Server::Gcs, Server::Azure];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_value_goes_from_server_to_server() {
     let here = memory().await;
@@ -14,7 +16,7 @@ async fn every_value_goes_from_server_to_server() {
     let parts = here.put("parts", parted()).serializer("arrow").await.unwrap();
     originals.push((parts.clone(), here.get(&parts).await.unwrap()));
     let mut from = here.clone();
-    for server in Server::ALL {
+    for server in SERVERS {
         let Some(there) = server.store().await else { continue };
         for (original, value) in &originals {
             let copied = from.copy(original.key(), &there).await.unwrap();
@@ -30,7 +32,7 @@ async fn every_value_goes_from_server_to_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_eight_copies_to_a_server_one_is_made() {
-    for server in Server::ALL {
+    for server in SERVERS {
         let Some(there) = server.store().await else { continue };
         let here = memory().await;
         here.put("k", small()).await.unwrap();

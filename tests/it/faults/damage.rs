@@ -1,7 +1,9 @@
 //! Data and references that are not what was written: an error that names the path, or exactly what was written.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use coldframe::{ErrorKind, ResultReference, ResultStore, Value};
+use coldframe::{Configuration, ErrorKind, ResultReference, ResultStore, Value};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
@@ -192,27 +194,35 @@ async fn a_reference_that_is_cut_short_or_emptied_is_damaged_and_named() {
     assert_eq!(stored.store.put("k", small()).await.unwrap().version().get(), 2);
 }
 
+/// So little memory that a scan cannot have read all of a large table ahead.
+const LITTLE: usize = 16 << 20;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn data_that_is_replaced_in_the_middle_of_a_scan_is_damage() {
     for serializer in ["parquet", "arrow"] {
-        let batch = noise(7, LARGE);
-        let stored = Stored::put(serializer, &Value::Table(batch.into())).await;
-        let (path, bytes) = stored.data.clone();
-        let mut batches = stored.store.scan("k").batch_rows(10_000).batches().await.unwrap();
+        let faulty = Faulty::new();
+        let builder = ResultStore::builder().configuration(Configuration::empty()).memory(LITTLE);
+        let store = builder.object_store(Arc::new(faulty.clone()), "").open().await.unwrap();
+        store.put("k", noise(7, LARGE)).serializer(serializer).await.unwrap();
+        let (path, bytes) = faulty.find("data/", "").await;
+        let mut batches = store.scan("k").batch_rows(10_000).batches().await.unwrap();
         batches.try_next().await.unwrap().unwrap();
         let mut replaced = bytes.to_vec();
         replaced.rotate_left(1000);
-        stored.write(&path, replaced).await;
+        faulty.inner().put(&path, replaced.into()).await.unwrap();
         let error = batches.try_for_each(|_| async { Ok(()) }).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Damaged, "{error:?}");
         assert!(error.to_string().contains(path.as_ref()), "{error}");
+        assert!(error.to_string().contains("replaced while it was read"), "{error}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_overwritten_in_the_middle_of_a_scan_is_damage() {
     for serializer in ["parquet", "arrow"] {
-        let (folder, store) = local().await;
+        let folder = tempfile::tempdir().unwrap();
+        let builder = ResultStore::builder().configuration(Configuration::empty()).memory(LITTLE).durable(false);
+        let store = builder.location(folder.path().to_str().unwrap()).open().await.unwrap();
         let reference = store.put("k", noise(8, LARGE)).serializer(serializer).await.unwrap();
         let path = reference.written().unwrap().parts[0].path.clone();
         let mut batches = store.scan("k").batch_rows(10_000).batches().await.unwrap();

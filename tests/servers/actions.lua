@@ -5,3 +5,7 @@ core.register_action("generation", { "http-res" }, function(transaction)
         transaction.http:res_set_header("x-goog-generation", (tag[0]:gsub('"', "")))
     end
 end)
+
+core.register_action("far", { "http-req" }, function()
+    core.msleep(50)
+end)
