@@ -1,4 +1,4 @@
-//! The store: put, get, open, scan, list, versions, delete, exists, verify.
+//! The store: put, get, open, scan, list, versions, delete, exists, copy, verify.
 //!
 //! ```text
 //! put:   content ─▶ encoder (a blocking thread) ─▶ upload (in parts) ─▶ commit ─▶ ResultReference
@@ -7,12 +7,15 @@
 
 mod builder;
 mod commit;
+mod copy;
 mod delete;
 mod layout;
 mod lifetime;
 mod list;
 mod names;
 mod open;
+mod pending;
+mod pipeline;
 mod put;
 mod scan;
 mod schema;
@@ -30,6 +33,7 @@ use tokio::sync::OnceCell;
 
 pub use self::builder::StoreBuilder;
 pub use self::commit::Condition;
+pub use self::copy::{Copied, Copying};
 pub use self::delete::{Delete, Deletion};
 pub use self::list::{List, Page, VersionEntry, VersionState};
 pub use self::open::Opened;
@@ -191,6 +195,33 @@ impl ResultStore {
         K: TryInto<Key, Error: Into<Error>>,
     {
         Delete::new(self.inner.clone(), key.try_into().map_err(Into::into))
+    }
+
+    /// Copies a version to another store as the next version of its key there; await the returned [`Copying`].
+    ///
+    /// The copy holds the same bytes, each of them checked, and says in [`Written::copied_from`] what it is a copy of.
+    /// It fails as [`ResultStore::get`] does where the original cannot be read, and as a put does where the copy cannot
+    /// be written; the message then says into which store. What failed leaves nothing behind.
+    ///
+    /// A store that has such a copy already, and has not deleted it, keeps it, and nothing is transferred.
+    ///
+    /// ```
+    /// use coldframe::ResultStore;
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let (here, there) = (ResultStore::open("memory://").await?, ResultStore::open("memory://").await?);
+    /// here.put("etl/seeds", b"poppy".to_vec()).await?;
+    /// let copied = here.copy("etl/seeds", &there).await?;
+    /// assert_eq!(copied.reference.to_string(), "etl/seeds@1");
+    /// assert!(here.copy("etl/seeds", &there).await?.already_there);
+    /// # Ok::<(), coldframe::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`Written::copied_from`]: crate::reference::Written::copied_from
+    pub fn copy(&self, what: impl IntoTarget, to: &Self) -> Copying {
+        Copying::new(self.inner.clone(), to.inner.clone(), what.into_target())
     }
 
     /// The newest version of each key that begins with `prefix`, in pages; await the returned [`List`].

@@ -12,6 +12,7 @@
 mod architecture;
 mod cli;
 mod conformance;
+mod copy;
 mod counting;
 mod faults;
 mod faulty;
@@ -28,5 +29,6 @@ mod results;
 mod roundtrip;
 mod servers;
 mod support;
+mod synced;
 mod unfinished;
 mod wide;
