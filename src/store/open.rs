@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::literal::Literal;
 use crate::reference::{Descriptor, Key, Part, ResultReference, Version};
 use crate::serializer::{Readable, Serializer, Source, TableReader};
-use crate::storage::Object;
+use crate::storage::{CachedObject, Object};
 use crate::value::Value;
 
 /// A result, opened: its reference is known, and each part's footer is read once it is needed.
@@ -52,7 +52,13 @@ impl Opened {
             source: Arc::new(PartSource {
                 store: store.clone(),
                 part: part.clone(),
-                object: Object::new(store.storage.store().clone(), path, part.size),
+                object: CachedObject::new(
+                    Object::new(store.storage.store().clone(), path.clone(), part.size),
+                    store.cache.as_ref(),
+                    &path,
+                    part.size,
+                    part.checksum,
+                ),
                 key: reference.key().clone(),
                 version: reference.version(),
             }),
@@ -308,7 +314,7 @@ fn refuse_expired(store: &Inner, reference: &ResultReference) -> Result<()> {
 struct PartSource {
     store: Arc<Inner>,
     part: Part,
-    object: Object,
+    object: CachedObject,
     key: Key,
     version: Version,
 }
@@ -325,6 +331,10 @@ impl Source for PartSource {
             Err(error) if error.kind() == ErrorKind::NotFound => Err(self.why_missing(error).await),
             other => other,
         }
+    }
+
+    async fn distrust(&self) -> bool {
+        self.object.distrust().await
     }
 }
 

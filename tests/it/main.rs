@@ -13,6 +13,7 @@ mod architecture;
 mod cli;
 mod conformance;
 mod counting;
+mod disk_cache;
 mod faults;
 mod faulty;
 mod generate;
