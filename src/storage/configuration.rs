@@ -3,6 +3,7 @@
 //! ```toml
 //! default = "s3/prod"
 //! serializer = "parquet/zstd(3)"
+//! cache = "10GiB"
 //!
 //! [storage."s3/prod"]
 //! url = "s3://acme/results"

@@ -329,7 +329,7 @@ async fn what_is_near_is_not_cached() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_tiny_cache_that_many_fight_over_gives_right_data() {
     let (objects, folder) = (Arc::new(InMemory::new()), tempfile::tempdir().unwrap());
-    let limit = 300_000;
+    let limit = 150_000;
     let writer = cached(objects.clone(), folder.path(), limit).await;
     let mut references = Vec::new();
     for seed in 0..6 {
@@ -360,6 +360,6 @@ async fn a_tiny_cache_that_many_fight_over_gives_right_data() {
     walk(folder.path(), &mut files);
     files.retain(|path| !path.ends_with("coldframe-cache.json"));
     let held: u64 = files.iter().map(|path| path.metadata().unwrap().len().next_multiple_of(4096)).sum();
-    // Each of the two may have written a sixteenth since it last looked at what the other had written.
-    assert!(held > 0 && held <= limit + limit / 8, "{held}");
+    // Both may have made room and then written at the same moment: one entry, of up to a quarter, too many.
+    assert!(held > 0 && held <= limit + limit / 4, "{held}");
 }

@@ -39,6 +39,9 @@ const JOINED_BYTES: usize = 1024 * 1024;
 /// What is read of a file at once.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// A range that is wanted, and which one of those that were asked for it is.
+type Slot = (usize, Range<u64>);
+
 /// The cache in one folder.
 #[derive(Debug, Clone)]
 pub(crate) struct DiskCache {
@@ -302,8 +305,8 @@ fn chosen<'entries>(
     entries: &'entries [Entry],
     wanted: &[Range<u64>],
     found: &[Option<Bytes>],
-) -> Vec<(&'entries Entry, Vec<(usize, Range<u64>)>)> {
-    let mut groups: Vec<(&Entry, Vec<(usize, Range<u64>)>)> = entries.iter().map(|entry| (entry, Vec::new())).collect();
+) -> Vec<(&'entries Entry, Vec<Slot>)> {
+    let mut groups: Vec<(&Entry, Vec<Slot>)> = entries.iter().map(|entry| (entry, Vec::new())).collect();
     groups.sort_by_key(|(entry, _)| entry.size());
     for (slot, (range, _)) in wanted.iter().zip(found).enumerate().filter(|(_, (_, found))| found.is_none()) {
         if range.is_empty() {
