@@ -169,7 +169,9 @@ impl DiskCache {
         if known.iter().any(|known| known.covers(&entry.range)) {
             return Ok(());
         }
-        self.make_room(writer, room)?;
+        // Each time, since somebody may have removed the whole folder: without its mark it would be no cache any more.
+        mark(&self.inner.folder)?;
+        self.make_room(writer, room);
         let path = folder.join(entry.name());
         for attempt in 0..2 {
             match self.place(&folder, &path, bytes) {
@@ -190,17 +192,13 @@ impl DiskCache {
     }
 
     /// Sweeps before the first file of all, and when this one would take what was written past a sixteenth.
-    fn make_room(&self, writer: &mut Writer, room: u64) -> io::Result<()> {
+    fn make_room(&self, writer: &mut Writer, room: u64) {
         let limit = self.inner.limit;
         if writer.written.is_some_and(|written| written + room <= limit / 16) {
-            return Ok(());
-        }
-        if writer.written.is_none() {
-            mark(&self.inner.folder)?;
+            return;
         }
         room::sweep(&self.inner.folder, (limit / 10 * 9).saturating_sub(room), self.now());
         writer.written = Some(0);
-        Ok(())
     }
 
     /// Writes a file beside the others, and gives it its name when it is whole.

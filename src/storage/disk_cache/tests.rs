@@ -225,6 +225,19 @@ fn clearing_removes_what_is_the_caches() {
 }
 
 #[test]
+fn a_cache_that_somebody_removed_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("cache");
+    let cache = cache(&root, 1 << 30, &ManualClock::default());
+    keep(&cache, object("a"), 0, &bytes(1, 10));
+    fs::remove_dir_all(&root).unwrap();
+    assert_eq!(one(&cache, object("a"), 0..10), None);
+    keep(&cache, object("a"), 0, &bytes(1, 10));
+    assert!(one(&cache, object("a"), 0..10).is_some());
+    assert_eq!(clear(&root).unwrap().entries, 1);
+}
+
+#[test]
 fn a_folder_without_the_mark_is_not_cleared() {
     let folder = tempfile::tempdir().unwrap();
     let theirs = folder.path().join("ab/0123456789abcdef0123456789abcdef/0-1-x");
