@@ -3,6 +3,7 @@
 //! Everything above sees a [`Storage`]: an object store whose names start at the store's root, a second one that never
 //! repeats a request by itself (for commits), and what is known about both.
 
+mod address;
 mod cleaning;
 mod cloud;
 pub mod configuration;
@@ -10,6 +11,8 @@ mod failure;
 mod local;
 mod location;
 mod object;
+mod options;
+mod retries;
 pub mod sequence;
 mod upload;
 
@@ -23,6 +26,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 
 pub(crate) use self::cleaning::Cleaning;
+pub(crate) use self::configuration::masked;
 pub use self::configuration::{Configuration, Setting};
 pub(crate) use self::failure::failure;
 pub use self::local::LocalFolder;
@@ -54,21 +58,22 @@ impl Storage {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound), naming the profile or setting.
     pub fn open(location: &Location, durable: bool) -> Result<Self> {
         let profile = location.profile.clone();
-        let storage = match location.url.scheme() {
-            "file" => {
+        let storage = match (location.address.provider, location.address.url.scheme()) {
+            (None, "file") => {
                 location.without_options("a folder")?;
                 let folder = location.folder()?;
                 let store: Arc<dyn ObjectStore> = Arc::new(LocalFolder::new(folder.clone(), durable));
                 Self { folder: Some(folder), ..Self::of(store.clone(), store) }
             }
-            "memory" => {
+            (None, _) => {
                 location.without_options("memory")?;
-                let store = rooted(memory(location.url.host_str().unwrap_or_default()), location.url.path())?;
+                let url = &location.address.url;
+                let store = rooted(memory(url.host_str().unwrap_or_default()), url.path())?;
                 Self::of(store.clone(), store)
             }
-            _ => {
-                let (store, creates, root) = cloud::open(location)?;
-                let express = location.url.host_str().is_some_and(|bucket| bucket.ends_with("--x-s3"));
+            (Some(provider), _) => {
+                let (store, creates, root) = cloud::open(location, provider)?;
+                let express = location.address.url.host_str().is_some_and(|bucket| bucket.ends_with("--x-s3"));
                 Self { lists_in_order: !express, ..Self::of(rooted(store, &root)?, rooted(creates, &root)?) }
             }
         };
@@ -178,5 +183,5 @@ fn memory(name: &str) -> Arc<dyn ObjectStore> {
 
 /// A location as it may be shown: without the credentials that somebody may have written into it.
 pub(crate) fn without_secrets(location: &str) -> String {
-    failure::scrubbed(location)
+    address::without_secrets(location)
 }
