@@ -73,7 +73,9 @@ mod builder {
             Provider::S3 if message.contains("AccessKey") => {
                 "`access_key_id` and `secret_access_key` belong together: give both"
             }
-            Provider::Gcs if message.contains("path and key") => "give one of `service_account`, `service_account_key`",
+            Provider::Gcs if message.contains("service account path or") => {
+                "give one of `service_account`, `service_account_key`"
+            }
             Provider::Azure if message.contains("Account must") => {
                 "give `account_name`, or AZURE_STORAGE_ACCOUNT_NAME, or write \
                  abfss://container@account.dfs.core.windows.net/path"
@@ -93,6 +95,7 @@ macro_rules! provider {
             use $key as Key;
 
             let keyed = location.keyed::<Key>($provider)?;
+            let retries = builder::retries(location)?;
             let refused = |error| {
                 let given = keyed.iter().map(|(key, value)| (key.as_ref(), value.as_str()));
                 builder::refused(error, $provider, given)
@@ -106,7 +109,7 @@ macro_rules! provider {
                 builder = builder.with_config(key.clone(), value);
             }
             let creates = builder.clone().with_retry(builder::once()).build().map_err(refused)?;
-            let store = builder.with_retry(builder::retries(location)?).build().map_err(refused)?;
+            let store = builder.with_retry(retries).build().map_err(refused)?;
             let root = object_store::path::Path::from_url_path(&location.address.root).map_err(|error| {
                 crate::error::Error::invalid(format!("`{}` cannot hold a store: {error}", location.printed()))
             })?;

@@ -217,8 +217,7 @@ impl Configuration {
             settings.push(or(self.setting(name, variable, |_| None), name, default));
         }
         let shown = |name: &str| {
-            BARE.contains(&name)
-                || (PROVIDERS.iter().any(|prefix| name.starts_with(prefix)) && options::is_known(name))
+            BARE.contains(&name) || (PROVIDERS.iter().any(|prefix| name.starts_with(prefix)) && options::is_known(name))
         };
         settings.extend(self.environment.iter().filter(|(name, _)| shown(name)).map(|(name, value)| Setting {
             name: name.clone(),

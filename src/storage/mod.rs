@@ -4,12 +4,14 @@
 //! repeats a request by itself (for commits), and what is known about both.
 
 mod address;
+mod answer;
 mod cleaning;
 mod cloud;
 pub mod configuration;
 mod failure;
 mod local;
 mod location;
+mod meaning;
 mod object;
 mod options;
 mod retries;
@@ -28,7 +30,7 @@ use object_store::prefix::PrefixStore;
 pub(crate) use self::cleaning::Cleaning;
 pub(crate) use self::configuration::masked;
 pub use self::configuration::{Configuration, Setting};
-pub(crate) use self::failure::failure;
+pub(crate) use self::failure::{failure, is_absent};
 pub use self::local::LocalFolder;
 pub(crate) use self::local::STAGING;
 pub use self::location::Location;
