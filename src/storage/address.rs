@@ -84,6 +84,12 @@ pub(super) fn without_secrets(text: &str) -> String {
     url.to_string()
 }
 
+/// The options in a URL's query, whatever they are.
+pub(crate) fn options_of(text: &str) -> Vec<(String, String)> {
+    let url = text.contains("://").then(|| Url::parse(text).ok()).flatten();
+    url.map(|url| url.query_pairs().into_owned().collect()).unwrap_or_default()
+}
+
 fn local(url: Url) -> Address {
     Address { opened: url.clone(), url, provider: None, root: String::new(), names_endpoint: false }
 }

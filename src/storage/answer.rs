@@ -117,10 +117,21 @@ fn request(text: &str) -> (String, Option<String>) {
     let retries = rest.split_once(", after ").and_then(|(took, rest)| {
         let count = rest.split(' ').next()?;
         let word = if count == "1" { "retry" } else { "retries" };
-        Some(format!("after {count} {word} in {took}"))
+        Some(format!("after {count} {word} in {}", rounded(took)))
     });
-    let request = if request.trim().is_empty() { "the request".to_owned() } else { scrubbed(request.trim()) };
-    (request.trim_end_matches("?…").to_owned(), retries)
+    // The library hides a URL that is signed by itself.
+    let request = match scrubbed(request.trim().trim_end_matches(" REDACTED")) {
+        unknown if unknown.is_empty() => "the request".to_owned(),
+        known => known.trim_end_matches("?…").to_owned(),
+    };
+    (request, retries)
+}
+
+/// `206.21432ms` with one digit after the point.
+fn rounded(took: &str) -> String {
+    let Some((whole, rest)) = took.split_once('.') else { return took.to_owned() };
+    let unit = rest.trim_start_matches(|character: char| character.is_ascii_digit());
+    format!("{whole}.{}{unit}", rest.chars().take(1).filter(char::is_ascii_digit).collect::<String>())
 }
 
 fn deepest(error: &(dyn StdError + 'static)) -> String {
@@ -227,10 +238,10 @@ mod tests {
 
     #[test]
     fn retries_stay_and_the_query_does_not() {
-        let text = "Error performing list request: Error performing GET http://h/b?prefix=HUSH in 1.5s, after 2 retries, \
+        let text = "Error performing list request: Error performing GET http://h/b?prefix=HUSH in 1.53211s, after 2 retries, \
                     max_retries: 2, retry_timeout: 180s  - ";
         assert_eq!(request(text), ("GET http://h/b".into(), Some("after 2 retries in 1.5s".into())));
-        assert_eq!(request("Error performing PUT REDACTED in 1ms - "), ("PUT REDACTED".into(), None));
+        assert_eq!(request("Error performing PUT REDACTED in 1ms - "), ("PUT".into(), None));
         assert_eq!(request(""), ("the request".into(), None));
     }
 }

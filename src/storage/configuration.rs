@@ -203,7 +203,12 @@ impl Configuration {
     /// nowhere.
     pub fn settings(&self) -> Vec<Setting> {
         let store = self.store_setting();
-        let mut settings = vec![Setting { value: address::without_secrets(&store.value), ..store }];
+        let mut settings = vec![Setting { value: address::without_secrets(&store.value), ..store.clone() }];
+        settings.extend(address::options_of(&store.value).into_iter().map(|(key, value)| Setting {
+            value: masked(&key, &value),
+            name: key,
+            origin: format!("the URL's query in {}", store.origin),
+        }));
         let or = |setting: Option<Setting>, name: &str, default: String| {
             setting.unwrap_or_else(|| Setting { name: name.into(), value: default, origin: "default".into() })
         };
@@ -238,6 +243,12 @@ impl Configuration {
                     name: format!("storage.\"{profile}\".{key}"),
                     value: masked(key, &plain(value)),
                     origin: file.path.display().to_string(),
+                }));
+                let url = entries.get("url").map(plain).unwrap_or_default();
+                settings.extend(address::options_of(&url).into_iter().map(|(key, value)| Setting {
+                    name: format!("storage.\"{profile}\".{key}"),
+                    value: masked(&key, &value),
+                    origin: format!("the URL's query in {}", file.path.display()),
                 }));
             }
         }

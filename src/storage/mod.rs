@@ -27,6 +27,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 
+pub(crate) use self::address::options_of;
 pub(crate) use self::cleaning::Cleaning;
 pub(crate) use self::configuration::masked;
 pub use self::configuration::{Configuration, Setting};

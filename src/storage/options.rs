@@ -311,7 +311,7 @@ mod tests {
         for (name, good, bad) in [
             ("allow_http", "Yes", "maybe"),
             ("AWS_SKIP_SIGNATURE", "0", ""),
-            ("timeout", "2m 30s", "30"),
+            ("timeout", "2m 30s", "45"),
             ("retry_timeout", "90", "soon"),
             ("max_retries", "0", "-1"),
             ("secret_access_key", "x", " "),

@@ -215,6 +215,33 @@ fn every_key_of_the_library_is_masked_or_shown_as_it_should_be() {
     assert!(!format!("{misspelt:?}").contains("HUSH"));
 }
 
+#[test]
+fn what_the_library_cannot_parse_is_refused_by_name() {
+    macro_rules! refusals {
+        ($builder:ty, $key:ty, $url:literal, $prefix:literal) => {{
+            let own = keys::<$key>();
+            let client = keys::<ClientConfigKey>().into_iter().map(|name| format!(concat!($prefix, "_{}"), name));
+            let wrong = own.into_iter().chain(client).filter(|name| {
+                let built = <$builder>::new().with_url($url).with_config(name.parse::<$key>().unwrap(), "??").build();
+                built.err().is_some_and(|error| error.to_string().contains("failed to parse \"??\" as"))
+            });
+            let wrong: Vec<String> = wrong.collect();
+            for name in &wrong {
+                let error = refused($url, &[(name.as_str(), "??")]);
+                assert_eq!(error.message().split('`').nth(1), Some(name.as_str()), "{error}");
+            }
+            wrong.len()
+        }};
+    }
+    use object_store::aws::AmazonS3Builder;
+    use object_store::azure::MicrosoftAzureBuilder;
+    use object_store::gcp::GoogleCloudStorageBuilder;
+    assert!(refusals!(AmazonS3Builder, AmazonS3ConfigKey, "s3://box", "aws") > 15);
+    assert!(refusals!(GoogleCloudStorageBuilder, GoogleConfigKey, "gs://box", "google") > 10);
+    let azure = refusals!(MicrosoftAzureBuilder, AzureConfigKey, "abfss://box@me.dfs.core.windows.net", "azure");
+    assert!(azure > 10);
+}
+
 /// What the first request looked like, of a store opened under these settings.
 async fn first_request(server: &Answering, builder: StoreBuilder) -> String {
     let store = builder.open().await.unwrap();
@@ -331,6 +358,12 @@ fn the_settings_that_are_in_force_show_the_retries() {
     let value = |name: &str| settings.iter().find(|setting| setting.name == name).map(|setting| setting.value.as_str());
     assert_eq!(value("max_retries"), Some("10"));
     assert_eq!(value("retry_timeout"), Some("3m"));
+    let file = "default = \"p\"\n[storage.p]\nurl = \"s3://box/a?region=eu-1&token=HUSH\"\n";
+    let settings = configured(&[], file).settings();
+    let region = settings.iter().find(|setting| setting.value == "eu-1").unwrap();
+    assert_eq!(region.name, "storage.\"p\".region");
+    assert!(region.origin.starts_with("the URL's query in "), "{region:?}");
+    assert!(!format!("{settings:?}").contains("HUSH"));
 }
 
 #[tokio::test]
