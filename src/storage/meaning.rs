@@ -53,11 +53,11 @@ const CODES: [(&[&str], Meaning); 14] = [
     ),
     (&["RequestTimeTooSkewed", "RequestExpired"], (ErrorKind::Denied, CLOCK)),
     (
-        &["AuthenticationFailed", "InvalidAuthenticationInfo"],
+        &["AuthenticationFailed", "AuthorizationFailure", "InvalidAuthenticationInfo"],
         (
             ErrorKind::Denied,
-            "check `account_name` with `account_key` or `sas_token`, whether the token has expired, and this machine's \
-             clock",
+            "check `account_name` with `account_key` or `sas_token`, whether the token has expired, this machine's clock, \
+             and which networks the account admits",
         ),
     ),
     (&["NoAuthenticationInformation", "MissingSecurityHeader", "authError"], (ErrorKind::Denied, NONE_FOUND)),
