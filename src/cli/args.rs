@@ -340,9 +340,21 @@ mod tests {
             &["put", "k", "f", "--metadata", "novalue"],
             &["get", "k", "--head", "1", "--tail", "2"],
             &["get", "k", "--as-of", "yesterday"],
-            &["ls", "-O", "=x"],
+            &["ls", "-O"],
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_storage_option_that_is_none_is_refused_and_not_repeated() {
+        for option in ["=HUSH", "HUSH", "secret_access_key:HUSH"] {
+            let global = parse(&["ls", "-O", option]).unwrap().global;
+            let error = global.check().unwrap_err();
+            assert!(error.kind() == crate::error::ErrorKind::InvalidInput && !format!("{error:?}").contains("HUSH"));
+        }
+        let global = parse(&["ls", "-O", "secret_access_key=HUSH", "--store", "s3://b?x=HUSH"]).unwrap().global;
+        global.check().unwrap();
+        assert!(!format!("{global:?}").contains("HUSH"), "{global:?}");
     }
 }

@@ -5,6 +5,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::answering::Answering;
 use crate::options::builder;
+use crate::servers::Server;
 
 const GCS_KEY: &str = r#"{"disable_oauth": true, "client_email": "", "private_key": "", "private_key_id": ""}"#;
 
@@ -182,4 +183,26 @@ async fn without_any_credentials_the_error_says_so() {
     let options = [("msi_endpoint", endpoint), ("endpoint", &url), ("max_retries", "0"), ("account_name", "me")];
     let error = listing(&builder("az://box", &options, Configuration::empty()).open().await.unwrap()).await;
     assert!(error.message().starts_with("no credentials"), "{error:?}");
+}
+
+#[tokio::test]
+async fn real_servers_are_understood() {
+    for server in [Server::S3, Server::Gcs, Server::Azure] {
+        let Some(url) = server.url() else {
+            eprintln!("skipped: {server:?} does not run here");
+            continue;
+        };
+        let missing = server.fresh().replace("://coldframe/", "://coldframe-missing/");
+        let store = server.builder(&url, &missing).option("max_retries", "0").open().await.unwrap();
+        for error in [listing(&store).await, store.reference("some/key@1").await.unwrap_err()] {
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{server:?}: {error:?}");
+            assert!(error.message().starts_with("the bucket or container is not there"), "{server:?}: {error:?}");
+        }
+        let store = server.builder(&url, &server.fresh()).open().await.unwrap();
+        assert_eq!(store.reference("some/key@1").await.unwrap_err().kind(), ErrorKind::NotFound, "{server:?}");
+    }
+    let Some(url) = Server::Azure.url() else { return };
+    let wrong = Server::Azure.builder(&url, &Server::Azure.fresh()).option("account_key", "d3Jvbmc=");
+    let error = listing(&wrong.open().await.unwrap()).await;
+    assert!(error.kind() == ErrorKind::Denied && error.hint().unwrap().contains("`account_key`"), "{error:?}");
 }
