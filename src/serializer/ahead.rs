@@ -10,6 +10,11 @@ use tokio::task::JoinHandle;
 use super::{CheckedSource, Source};
 use crate::error::{Error, Result};
 
+/// So many steps are under way at once at most, however small they are.
+const STEPS: usize = 16;
+/// Ranges that are closer than this may be fetched together, with what lies between them.
+const GAP_BYTES: u64 = 1024 * 1024;
+
 /// Ranges that are read, and used, together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
@@ -23,8 +28,17 @@ impl Step {
         Self { ranges, ahead: true }
     }
 
+    /// What it takes in memory at most: what lies between its ranges may be fetched with them.
     pub(super) fn bytes(&self) -> u64 {
-        self.ranges.iter().map(|range| range.end - range.start).sum()
+        let mut sorted: Vec<&Range<u64>> = self.ranges.iter().collect();
+        sorted.sort_unstable_by_key(|range| range.start);
+        let (mut bytes, mut end) = (0, None);
+        for range in sorted {
+            let between = end.map(|end| range.start.saturating_sub(end)).filter(|gap| *gap <= GAP_BYTES);
+            bytes += range.end - range.start + between.unwrap_or_default();
+            end = end.max(Some(range.end));
+        }
+        bytes
     }
 }
 
@@ -67,7 +81,12 @@ impl ReadAhead {
         // First, because it refuses a size that the checksums do not cover.
         let source = Arc::new(CheckedSource::whole(source)?);
         let pieces = (0..size).step_by(position(bytes)).map(|start| start..(start + bytes).min(size));
-        let steps: Vec<Step> = pieces.map(|range| Step::new(vec![range])).collect();
+        let mut steps: Vec<Step> = pieces.map(|range| Step::new(vec![range])).collect();
+        if steps.is_empty() {
+            // Whether it is there at all, only a read tells.
+            let nothing = 0..0;
+            steps.push(Step::new(vec![nothing]));
+        }
         Ok(Self::new(source, steps, budget))
     }
 
@@ -98,6 +117,7 @@ impl ReadAhead {
         let mut held = self.in_use + self.under_way.iter().map(|(step, _)| step.bytes()).sum::<u64>();
         while let Some(step) = self.waiting.front()
             && step.ahead
+            && self.under_way.len() < STEPS
             && held + step.bytes() <= self.budget
             && let Some(step) = self.waiting.pop_front()
         {

@@ -207,19 +207,22 @@ impl Serializer for Compressed {
     }
 }
 
+/// How many files are decompressed at once, each by a thread that waits for its data.
+static SPOOLS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(64);
+
 impl Compressed {
     async fn decompress(&self, source: Arc<dyn Source>, memory: usize) -> Result<(SpooledTempFile, u64)> {
+        // Before the thread is taken: as many of them wait for data as there are, and reading needs some, too.
+        let _turn = SPOOLS.acquire().await.map_err(|error| Error::internal(error.to_string()))?;
         let mut ahead = ReadAhead::whole(source, READ_BYTES, memory / 4)?;
-        let (sender, receiver) = std::sync::mpsc::sync_channel::<Result<Bytes>>(1);
+        let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes>>(1);
         let codec = self.codec;
         let spooling =
             tokio::task::spawn_blocking(move || spool(codec, Incoming { receiver, now: Bytes::new() }, memory));
         while let Some(piece) = ahead.next().await.transpose() {
             let piece = piece.map(|mut read| read.pop().unwrap_or_default());
             let failed = piece.is_err();
-            let sender = sender.clone();
-            let sent = tokio::task::spawn_blocking(move || sender.send(piece).is_ok()).await.unwrap_or(false);
-            if failed || !sent {
+            if sender.send(piece).await.is_err() || failed {
                 break;
             }
         }
@@ -254,16 +257,16 @@ fn spool(codec: Codec, incoming: Incoming, memory: usize) -> Result<(SpooledTemp
 
 /// Checked pieces of the compressed file as a blocking reader.
 struct Incoming {
-    receiver: std::sync::mpsc::Receiver<Result<Bytes>>,
+    receiver: tokio::sync::mpsc::Receiver<Result<Bytes>>,
     now: Bytes,
 }
 
 impl Read for Incoming {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.now.is_empty() {
-            match self.receiver.recv() {
-                Ok(piece) => self.now = piece?,
-                Err(_) => return Ok(0),
+            match self.receiver.blocking_recv() {
+                Some(piece) => self.now = piece?,
+                None => return Ok(0),
             }
         }
         let taken = self.now.split_to(buffer.len().min(self.now.len()));

@@ -46,12 +46,18 @@ pub async fn read_range(source: &dyn Source, range: Range<u64>) -> Result<Bytes>
     source.read(&[range]).await?.pop().ok_or_else(|| Error::internal("a read returned no range"))
 }
 
+/// A footer of the widest table takes some megabytes; one that claims more than this is not read into memory.
+const LARGEST_SECTION: u64 = 256 * 1024 * 1024;
+
 /// Reads the section that ends at `end`, and checks it.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if it is not what was written.
 pub async fn read_section(source: &dyn Source, section: &Section, end: u64, what: &str) -> Result<Bytes> {
+    if section.size > LARGEST_SECTION {
+        return Err(Error::damaged(format!("the reference claims a {what} of {} bytes", section.size)));
+    }
     let start = end
         .checked_sub(section.size)
         .ok_or_else(|| Error::damaged(format!("the {what} would be larger than the file")))?;
@@ -90,20 +96,22 @@ impl CheckedSource {
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the runs overlap, or there are not as many checksums as
     /// the runs have extents.
     pub fn new(source: Arc<dyn Source>, runs: &[Range<u64>], checksums: Option<&Extents>) -> Result<Self> {
+        let mismatch = || Error::damaged("the list of extent checksums does not fit the file");
+        // Also where there are none: what overlaps would be read, and held, many times over.
+        let mut end = 0;
+        for run in runs {
+            if run.start > run.end || run.start < end || run.end > source.part().size {
+                return Err(mismatch());
+            }
+            end = run.end;
+        }
         if source.is_checked() {
             return Ok(Self { source, extents: Vec::new() });
         }
-        let mismatch = || Error::damaged("the list of extent checksums does not fit the file");
         let mut checksums =
             checksums.ok_or_else(|| Error::damaged("the list of extent checksums is missing"))?.checksums().iter();
         let mut extents: Vec<Extent> = Vec::with_capacity(checksums.len());
         for run in runs {
-            if run.start > run.end
-                || run.end > source.part().size
-                || extents.last().is_some_and(|last| last.end > run.start)
-            {
-                return Err(mismatch());
-            }
             let mut start = run.start;
             while start < run.end {
                 let end = (start + EXTENT_BYTES).min(run.end);

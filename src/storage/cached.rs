@@ -20,6 +20,8 @@ const WAITING_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct ObjectCache {
     disk: DiskCache,
+    /// One write after the other: those that wait need no thread.
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// What tells the storage from others.
     storage: String,
     cleaning: Cleaning,
@@ -27,7 +29,7 @@ pub(crate) struct ObjectCache {
 
 impl ObjectCache {
     pub(crate) fn new(disk: DiskCache, storage: String, cleaning: Cleaning) -> Self {
-        Self { disk, storage, cleaning }
+        Self { disk, turn: Arc::default(), storage, cleaning }
     }
 
     fn id(&self, path: &Path, size: u64, checksum: Checksum) -> ObjectId {
@@ -83,7 +85,8 @@ impl CachedObject {
 
     /// The bytes of each range, in the order asked; see [`Object::read`].
     pub(crate) async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let Some(cached) = self.cache.as_ref().filter(|cached| !cached.distrusted.load(Ordering::Acquire)) else {
+        let trusted = self.cache.as_ref().filter(|cached| !cached.distrusted.load(Ordering::Acquire));
+        let Some(cached) = trusted.filter(|_| self.object.size() > 0) else {
             return self.object.read(ranges).await;
         };
         let mut found = cached.look_up(ranges).await;
@@ -128,7 +131,9 @@ impl Cached {
         let Some(waiting) = self.cache.disk.wait_in_line(total, WAITING_BYTES) else { return };
         let pieces = ranges.iter().map(|range| range.start).zip(read.iter().cloned()).collect();
         let (disk, id, distrusted) = (self.cache.disk.clone(), self.id, self.distrusted.clone());
+        let turn = self.cache.turn.clone();
         self.cache.cleaning.start(async move {
+            let _turn = turn.lock_owned().await;
             let write = move || {
                 disk.write(id, pieces, || !distrusted.load(Ordering::Acquire));
                 drop(waiting);

@@ -46,6 +46,11 @@ pub(crate) fn is_absent(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. }) && !Answer::of(error).is_some_and(|answer| answer.misses_bucket())
 }
 
+/// Whether a read may have failed because the object is shorter than the range: then it is worth a look.
+pub(crate) fn may_be_too_short(error: &StoreError) -> bool {
+    Answer::of(error).is_none_or(|answer| answer.status == Some(416))
+}
+
 fn meaning(error: &StoreError) -> (ErrorKind, Option<&'static str>) {
     match error {
         StoreError::NotFound { .. } => (ErrorKind::NotFound, None),

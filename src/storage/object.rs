@@ -10,6 +10,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt};
 
+use super::failure::may_be_too_short;
 use super::{failure, is_absent};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -73,7 +74,7 @@ impl Object {
                 self.size, self.path
             )));
         }
-        if ranges.iter().all(Range::is_empty) {
+        if ranges.iter().all(Range::is_empty) && self.size > 0 {
             return Ok(vec![Bytes::new(); ranges.len()]);
         }
         if matches!(self.opened(), Opened::Not) && self.size <= self.whole_bytes {
@@ -240,6 +241,7 @@ impl Object {
             absent if is_absent(&absent) => {
                 Error::new(ErrorKind::NotFound, format!("the data object {} is not there", self.path))
             }
+            other if !may_be_too_short(&other) => failure(other),
             other => match self.probe().await {
                 Err(cut) if cut.kind() == ErrorKind::Damaged => cut,
                 _ => failure(other),
@@ -305,12 +307,17 @@ fn coalesced(ranges: &[Range<u64>], gap: u64) -> Vec<Range<u64>> {
 
 /// The bytes of each of `ranges` out of those of the requests that cover them.
 fn cut(ranges: &[Range<u64>], requests: &[Range<u64>], fetched: &[Bytes]) -> Result<Vec<Bytes>> {
+    let wanted: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+    let held: u64 = fetched.iter().map(|bytes| bytes.len() as u64).sum();
+    // Slices would keep all of what was fetched in memory, gaps as well.
+    let copied = held > 2 * wanted && held > WHOLE_BYTES;
     let cut = ranges.iter().map(|range| {
         let found = requests.partition_point(|request| request.end <= range.start);
         match (requests.get(found), fetched.get(found)) {
             _ if range.is_empty() => Ok(Bytes::new()),
             (Some(request), Some(bytes)) if request.start <= range.start && range.end <= request.end => {
-                Ok(bytes.slice(position(range.start - request.start)..position(range.end - request.start)))
+                let slice = bytes.slice(position(range.start - request.start)..position(range.end - request.start));
+                Ok(if copied { Bytes::copy_from_slice(&slice) } else { slice })
             }
             _ => Err(Error::internal("a read lost a range")),
         }

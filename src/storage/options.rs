@@ -250,7 +250,12 @@ impl Provider {
 }
 
 fn is_flag(value: &str) -> bool {
-    ["1", "true", "on", "yes", "y", "0", "false", "off", "no", "n"].contains(&value.to_ascii_lowercase().as_str())
+    is_on(value) || ["0", "false", "off", "no", "n"].contains(&value.to_ascii_lowercase().as_str())
+}
+
+/// Whether a flag is on, as object_store reads it.
+pub(super) fn is_on(value: &str) -> bool {
+    ["1", "true", "on", "yes", "y"].contains(&value.to_ascii_lowercase().as_str())
 }
 
 /// A duration as object_store reads one; coldframe's own option may also be a number of seconds.

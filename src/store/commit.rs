@@ -105,7 +105,13 @@ pub(crate) async fn prove(store: &Inner) -> Result<()> {
         let marker = layout::marker()?;
         for _ in 0..MARKER_ATTEMPTS {
             let proven = sequence::prove(&store.storage, &marker, Bytes::from_static(MARKER_BYTES));
-            match tokio::try_join!(proven, sequence::read(&store.storage, &marker))?.1 {
+            let ((), early) = tokio::try_join!(proven, sequence::read(&store.storage, &marker))?;
+            let found = match early {
+                Some(found) => Some(found),
+                // It was looked for before it was made.
+                None => sequence::read(&store.storage, &marker).await?,
+            };
+            match found {
                 Some(found) if &*found == MARKER_BYTES => return Ok(()),
                 Some(_) => {
                     return Err(Error::new(

@@ -52,6 +52,15 @@ pub(crate) fn extension(data: &Path) -> &str {
     data.filename().and_then(|name| name.split_once('.')).map_or("bin", |(_, extension)| extension)
 }
 
+/// The key and write of a data object; none where its name is not of the format.
+pub(crate) fn parse_data_object(location: &Path) -> Option<(Key, WriteId)> {
+    let key = parse_data(location)?;
+    let (stem, extension) = location.filename()?.split_once('.')?;
+    let (write, number) = stem.split_once('-').map_or((stem, None), |(write, number)| (write, Some(number)));
+    let numbered = number.is_none_or(|number| number.len() >= 4 && number.bytes().all(|byte| byte.is_ascii_digit()));
+    Some((key, write.parse().ok()?)).filter(|_| numbered && !extension.is_empty())
+}
+
 /// What falls due in the hour of `at`.
 pub(crate) fn due(at: DateTime<Utc>, write: WriteId, what: Due) -> Result<Path> {
     let what = match what {

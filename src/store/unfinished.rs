@@ -11,6 +11,7 @@ use super::commit::storage_time;
 use super::layout;
 use super::verify::Finding;
 use crate::error::Result;
+use crate::reference::{Key, WriteId};
 use crate::storage::{STAGING, UnfinishedUpload, failure};
 
 /// What is unfinished below `prefix`, as findings of a verification.
@@ -55,14 +56,16 @@ pub(super) async fn abort(store: &Inner, prefix: &str, grace: Duration) -> Resul
 }
 
 fn is_stale(upload: &UnfinishedUpload, before: DateTime<Utc>, alive: &BTreeSet<String>) -> bool {
-    let is_alive = upload.path.filename().is_some_and(|name| alive.iter().any(|write| name.starts_with(write)));
-    upload.started <= before && !is_alive
+    let write = layout::parse_data_object(&upload.path).map(|(_, write)| write.to_string());
+    upload.started <= before && write.is_some_and(|write| !alive.contains(&write))
 }
 
 async fn uploads(store: &Inner, prefix: &str) -> Result<Vec<UnfinishedUpload>> {
     let folder = layout::prefix_folder(layout::DATA, prefix)?;
     let mut uploads = store.storage.unfinished(&folder).await?.unwrap_or_default();
-    uploads.retain(|upload| layout::parse_data(&upload.path).is_some_and(|key| key.as_str().starts_with(prefix)));
+    // Another program may upload below the same folder: what is not named as ours is not ours.
+    let is_ours = |(key, _): (Key, WriteId)| key.as_str().starts_with(prefix);
+    uploads.retain(|upload| layout::parse_data_object(&upload.path).is_some_and(is_ours));
     Ok(uploads)
 }
 

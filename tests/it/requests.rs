@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{DictionaryArray, Int8Array, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Int8Type, Schema};
 use async_trait::async_trait;
 use bytes::Bytes;
 use coldframe::{ResultReference, ResultStore, Scan, Value};
@@ -75,6 +76,10 @@ impl Remote {
                 let all = arrived.wait_for(|arrived| *arrived >= expected);
                 if tokio::time::timeout(Duration::from_secs(60), all).await.is_err() {
                     panic!("{waves:?} were expected, and these came: {:?}", self.log.lock().unwrap());
+                }
+                // What did not wait for the answers would come now.
+                for _ in 0..1000 {
+                    tokio::task::yield_now().await;
                 }
                 assert_eq!(*arrived.borrow(), expected, "{waves:?}: {:?}", self.log.lock().unwrap());
                 self.answers.add_permits(*wave);
@@ -312,4 +317,41 @@ async fn a_large_put_sends_its_parts_at_once() {
     done.unwrap();
     let started = vec!["list refs", "start data"];
     assert_eq!(waves, [started, vec!["part data"; 3], vec!["complete data"], vec!["create refs"]]);
+}
+
+#[tokio::test]
+async fn many_small_row_groups_are_read_some_at_once() {
+    let remote = Remote::new();
+    let field =
+        |name: String| Field::new(name, DataType::Dictionary(DataType::Int8.into(), DataType::Utf8.into()), false);
+    let schema = Arc::new(Schema::new((0..1).map(|number| field(format!("c{number}"))).collect::<Vec<_>>()));
+    // Each batch has values of its own, more than its keys tell apart together with the next: a row group each.
+    let batches = (0..100).map(|batch| {
+        let values =
+            StringArray::from_iter_values((0..100).map(|value| format!("{batch} {value} {}", "x".repeat(20_000))));
+        let keys = Int8Array::from_iter_values((0..1000).map(|row| (row % 100) as i8));
+        let column = DictionaryArray::<Int8Type>::new(keys, Arc::new(values));
+        RecordBatch::try_new(schema.clone(), vec![Arc::new(column)]).unwrap()
+    });
+    let table = coldframe::Batches::from_batches(schema.clone(), batches.collect());
+    let reference = put(&remote, table, "parquet/none").await;
+    let store = remote.open();
+    let scan = store.scan(&reference).collect();
+    let held = remote.answers.available_permits();
+    remote.answers.forget_permits(held);
+    remote.arrived.send_replace(0);
+    let answering = async {
+        let mut arrived = remote.arrived.subscribe();
+        arrived.wait_for(|arrived| *arrived == 1).await.unwrap();
+        remote.answers.add_permits(1);
+        arrived.wait_for(|arrived| *arrived > 1).await.unwrap();
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        let at_once = *arrived.borrow() - 1;
+        assert!((2..=16).contains(&at_once), "{at_once} requests at once");
+        remote.answers.add_permits(held);
+    };
+    let (read, ()) = tokio::join!(scan, answering);
+    assert_eq!(read.unwrap().rows(), 100_000);
 }

@@ -148,3 +148,24 @@ async fn arrow_data_is_read_wherever_in_memory_it_begins() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_list_of_a_fixed_size_inside_a_null_struct_comes_back_valid() {
+    let item = Arc::new(Field::new("item", DataType::FixedSizeBinary(2), false));
+    let values = FixedSizeBinaryArray::try_from_iter((0..6_u8).map(|value| [value, 7])).unwrap();
+    let list: ArrayRef = Arc::new(FixedSizeListArray::new(item, 2, Arc::new(values), None));
+    let field = Arc::new(Field::new("list", list.data_type().clone(), false));
+    let nulls = Some(vec![true, false, true].into());
+    let inner: ArrayRef = Arc::new(StructArray::new(Fields::from(vec![field]), vec![list], nulls));
+    let outer = Arc::new(Field::new("item", inner.data_type().clone(), true));
+    let offsets = arrow::buffer::OffsetBuffer::from_lengths([1, 2]);
+    let nested: ArrayRef = Arc::new(ListArray::new(outer, offsets, inner.clone(), None));
+    let store = memory().await;
+    for array in [inner, nested] {
+        let batch = batch_of(vec![("x".into(), array)]);
+        let reference = store.put("k", &batch).serializer("parquet").await.unwrap();
+        let back = store.get(&reference).await.unwrap().into_table().unwrap().to_batch().unwrap();
+        assert_eq!(back, batch);
+        back.column(0).to_data().validate_full().unwrap();
+    }
+}

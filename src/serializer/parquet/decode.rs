@@ -15,7 +15,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use tokio::sync::mpsc;
 
-use super::{EXTENTS_KEY, ROWS_KEY, footer};
+use super::{EXTENTS_KEY, ROWS_KEY, footer, mend};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
 use crate::serializer::ahead::{ReadAhead, Step};
@@ -218,11 +218,14 @@ fn decode(
     schema: &SchemaRef,
     sender: &mpsc::Sender<Result<RecordBatch>>,
 ) -> Result<()> {
+    let fields = schema.fields().iter().enumerate();
+    let to_mend: Vec<usize> =
+        fields.filter(|(_, field)| mend::needs_mending(field.data_type())).map(|(position, _)| position).collect();
     loop {
         let next = guarded(|| {
             let batch = reader.next().transpose().map_err(|error| decode_error(ParquetError::from(error)))?;
             // The reader forgets the schema's metadata.
-            batch.map(|batch| attach(batch, schema)).transpose()
+            batch.map(|batch| attach(batch, schema, &to_mend)).transpose()
         });
         match next {
             Ok(None) => return Ok(()),
@@ -236,8 +239,14 @@ fn decode(
     }
 }
 
-fn attach(batch: RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    RecordBatch::try_new(schema.clone(), batch.columns().to_vec())
+fn attach(batch: RecordBatch, schema: &SchemaRef, to_mend: &[usize]) -> Result<RecordBatch> {
+    let mut columns = batch.columns().to_vec();
+    let mended = to_mend.iter().try_for_each(|position| match columns.get_mut(*position) {
+        Some(column) => mend::mended(column).map(|mended| *column = mended),
+        None => Ok(()),
+    });
+    mended
+        .and_then(|()| RecordBatch::try_new(schema.clone(), columns))
         .map_err(|error| Error::damaged(format!("the Parquet file does not hold its own schema: {error}")))
 }
 

@@ -9,6 +9,7 @@ mod check;
 mod decode;
 mod encode;
 mod footer;
+mod mend;
 mod narrow;
 
 use std::sync::Arc;

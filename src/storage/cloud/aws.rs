@@ -12,6 +12,7 @@ use object_store::signer::Signer;
 use url::Url;
 
 use super::super::location::Location;
+use super::super::options::is_on;
 use super::Connected;
 use super::uploads::{Bucket, Connector, XmlUploads};
 
@@ -22,12 +23,14 @@ pub(super) struct S3Bucket {
 }
 
 /// Connects to a bucket. An anonymous client is not let see its uploads.
-pub(super) fn connect(bucket: AmazonS3Builder, _: &Location) -> object_store::Result<Connected> {
+pub(super) fn connect(bucket: AmazonS3Builder, location: &Location) -> object_store::Result<Connected> {
     let connector = Connector::default();
-    let anonymous = bucket.get_config_value(&AmazonS3ConfigKey::SkipSignature).is_some_and(|skips| skips == "true");
+    let anonymous = bucket.get_config_value(&AmazonS3ConfigKey::SkipSignature).is_some_and(|skips| is_on(&skips));
+    // A directory bucket wants requests to be signed by a session.
+    let listed = !anonymous && !location.address.opened.host_str().is_some_and(|bucket| bucket.ends_with("--x-s3"));
     let store = bucket.with_http_connector(connector.clone()).build()?;
     let uploads = XmlUploads::new(S3Bucket { store: store.clone() }, connector);
-    Ok((Arc::new(store), (!anonymous).then(|| Arc::new(uploads) as _)))
+    Ok((Arc::new(store), listed.then(|| Arc::new(uploads) as _)))
 }
 
 impl S3Bucket {

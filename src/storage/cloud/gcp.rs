@@ -10,6 +10,7 @@ use object_store::multipart::MultipartStore;
 use url::Url;
 
 use super::super::location::Location;
+use super::super::options::is_on;
 use super::Connected;
 use super::uploads::{Bucket, Connector, XmlUploads};
 
@@ -26,7 +27,7 @@ pub(super) struct GcsBucket {
 pub(super) fn connect(bucket: GoogleCloudStorageBuilder, location: &Location) -> object_store::Result<Connected> {
     let connector = Connector::default();
     let url = url(&bucket, location);
-    let anonymous = bucket.get_config_value(&GoogleConfigKey::SkipSignature).is_some_and(|skips| skips == "true");
+    let anonymous = bucket.get_config_value(&GoogleConfigKey::SkipSignature).is_some_and(|skips| is_on(&skips));
     let store = bucket.with_http_connector(connector.clone()).build()?;
     let listed = url.filter(|_| !anonymous).map(|url| GcsBucket { store: store.clone(), url });
     Ok((Arc::new(store), listed.map(|bucket| Arc::new(XmlUploads::new(bucket, connector)) as _)))

@@ -100,7 +100,6 @@ impl DiskCache {
                 let end = ranges.iter().map(|(_, range)| range.end).max().unwrap_or_default();
                 let path = folder.join(entry.name());
                 let Some(bytes) = self.load(&path, entry, &(start..end)) else {
-                    room::discard(&path);
                     damaged.push(entry.clone());
                     continue;
                 };
@@ -129,6 +128,10 @@ impl DiskCache {
             Ok(bytes) => Some(bytes),
             Err(error) => {
                 tracing::debug!(%error, path = %path.display(), "a cached file cannot be used");
+                // A process that has too many files open finds sound ones unreadable.
+                if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) || path.is_dir() {
+                    room::discard(path);
+                }
                 None
             }
         }
@@ -216,6 +219,8 @@ impl DiskCache {
     /// Forgets an object; blocks.
     pub(crate) fn evict(&self, object: ObjectId) {
         let folder = object.folder(&self.inner.folder);
+        // No file of it is placed after this that was on its way before.
+        let _writer = self.inner.writer.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(error) = room::removed(fs::remove_dir_all(&folder)) {
             tracing::debug!(%error, folder = %folder.display(), "an object cannot be removed from the cache");
         }
