@@ -10,33 +10,50 @@ use tokio::sync::{oneshot, watch};
 use super::failure;
 use crate::error::{Error, Result};
 
-/// The clean-up that is under way on one storage.
+/// The clean-up that is under way on one storage, or for one write on it.
 #[derive(Debug, Clone)]
 pub(crate) struct Cleaning {
     running: Arc<watch::Sender<usize>>,
+    /// That of the storage, where this is the clean-up of one write.
+    whole: Option<Arc<watch::Sender<usize>>>,
 }
 
 impl Default for Cleaning {
     fn default() -> Self {
-        Self { running: Arc::new(watch::Sender::new(0)) }
+        Self { running: Arc::new(watch::Sender::new(0)), whole: None }
     }
 }
 
 /// Counts down, even where the runtime is shut down in the middle of the work.
-struct Running(Arc<watch::Sender<usize>>);
+struct Running(Cleaning);
+
+impl Running {
+    fn new(cleaning: &Cleaning) -> Self {
+        cleaning.counters().for_each(|running| running.send_modify(|running| *running += 1));
+        Self(cleaning.clone())
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.send_modify(|running| *running -= 1);
+        self.0.counters().for_each(|running| running.send_modify(|running| *running -= 1));
     }
 }
 
 impl Cleaning {
+    /// The clean-up of one write: it can be waited for alone, and counts as the storage's as well.
+    pub(crate) fn of_one_write(&self) -> Self {
+        Self { whole: Some(self.running.clone()), ..Self::default() }
+    }
+
+    fn counters(&self) -> impl Iterator<Item = &Arc<watch::Sender<usize>>> {
+        std::iter::once(&self.running).chain(&self.whole)
+    }
+
     /// Starts some; without a runtime it is left to the sweep.
     pub(crate) fn start(&self, work: impl Future<Output = ()> + Send + 'static) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        self.running.send_modify(|running| *running += 1);
-        let running = Running(self.running.clone());
+        let running = Running::new(self);
         runtime.spawn(async move {
             work.await;
             drop(running);

@@ -32,10 +32,10 @@ pub(crate) struct Upload {
 
 impl Upload {
     /// An upload that holds at most about `budget` bytes.
-    pub(crate) fn new(storage: &Storage, path: Path, budget: usize) -> Self {
+    pub(crate) fn new(storage: &Storage, cleaning: Cleaning, path: Path, budget: usize) -> Self {
         Self {
             store: storage.store().clone(),
-            cleaning: storage.cleaning().clone(),
+            cleaning,
             path,
             held: Vec::new(),
             held_bytes: 0,

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 use super::commit::{Commit, Demand, prove};
 use super::open::{self, PartSource};
-use super::pending::Pending;
+use super::pending::{Pending, Stored};
 use super::verify::compare;
 use super::{Inner, Progress, Target, layout};
 use crate::checksum::Running;
@@ -154,9 +154,9 @@ impl Transfer<'_> {
         let sources = written.parts.iter().zip(paths);
         let sources =
             sources.map(|(part, path)| PartSource::new(self.source, self.original, part, path, piece_bytes)).collect();
-        let (uncommitted, outlived) = pending.at_work();
+        let (mut stored, outlived) = pending.at_work();
         let parts = tokio::select! {
-            done = self.write_parts(sources, objects, uncommitted) => done?,
+            done = self.write_parts(sources, objects, &mut stored) => done?,
             ended = outlived => return Err(ended),
         };
         let created = self.target.clock.now().trunc_subsecs(6);
@@ -168,12 +168,12 @@ impl Transfer<'_> {
         &self,
         sources: Vec<PartSource>,
         objects: Vec<Path>,
-        uncommitted: &mut Vec<Path>,
+        stored: &mut Stored<'_>,
     ) -> Result<Vec<Part>> {
         let mut parts = Vec::with_capacity(sources.len());
         for (source, object) in sources.into_iter().zip(objects) {
-            uncommitted.push(object.clone());
-            self.write_part(&source, object.clone()).await?;
+            let upload = stored.upload(object.clone(), self.budget() / 4);
+            self.write_part(&source, upload).await?;
             let part = Part { path: object.to_string(), ..source.part().clone() };
             self.progress.rows.fetch_add(part.rows.unwrap_or_default(), Ordering::Relaxed);
             parts.push(part);
@@ -182,8 +182,7 @@ impl Transfer<'_> {
     }
 
     /// Reads and uploads at the same time; the object becomes whole only when its bytes were found to be those written.
-    async fn write_part(&self, source: &PartSource, object: Path) -> Result<()> {
-        let mut upload = Upload::new(&self.target.storage, object, self.budget() / 4);
+    async fn write_part(&self, source: &PartSource, mut upload: Upload) -> Result<()> {
         let (sender, mut receiver) = mpsc::channel(1);
         let reading = async move {
             let mut pieces = source.pieces(self.piece_bytes());

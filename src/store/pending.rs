@@ -14,6 +14,7 @@ use super::layout::{self, Due};
 use super::lifetime::{Lifetime, RENEWED_EVERY};
 use crate::error::{Error, Result};
 use crate::reference::{Key, ResultReference, WriteId};
+use crate::storage::{Cleaning, Storage, Upload};
 
 /// A write on its way to its commit; what it has stored is removed when it ends without one.
 pub(super) struct Pending {
@@ -21,13 +22,30 @@ pub(super) struct Pending {
     write: WriteId,
     paths: Vec<Path>,
     lifetime: Lifetime,
+    cleaning: Cleaning,
+}
+
+/// Notes down every object before it is written, so that it is removed where the write ends without a commit.
+pub(super) struct Stored<'a> {
+    storage: &'a Storage,
+    paths: &'a mut Vec<Path>,
+    cleaning: &'a Cleaning,
+}
+
+impl Stored<'_> {
+    /// Begins a data object, holding at most about `budget` bytes of it.
+    pub(super) fn upload(&mut self, path: Path, budget: usize) -> Upload {
+        self.paths.push(path.clone());
+        Upload::new(self.storage, self.cleaning.clone(), path, budget)
+    }
 }
 
 impl Pending {
     /// Begins one, under an identity of its own.
     pub(super) fn start(store: &Arc<Inner>) -> Self {
         let write = WriteId::draw(store.clock.now());
-        Self { store: store.clone(), write, paths: Vec::new(), lifetime: Lifetime::start(store, write) }
+        let (lifetime, cleaning) = (Lifetime::start(store, write), store.storage.cleaning().of_one_write());
+        Self { store: store.clone(), write, paths: Vec::new(), lifetime, cleaning }
     }
 
     pub(super) fn write(&self) -> WriteId {
@@ -42,14 +60,13 @@ impl Pending {
         let entry = json!({"type": "expiry", "format": 1, "key": key, "write": write, "due": expires.to_rfc3339()});
         self.paths.push(path.clone());
         let (objects, payload) = (store.storage.store().clone(), PutPayload::from(entry.to_string()));
-        store.storage.cleaning().put(objects, path, payload).await
+        self.cleaning.put(objects, path, payload).await
     }
 
-    /// Where to note down every path before it is written, and what pins the write meanwhile: it comes back only when
-    /// the write must end.
-    pub(super) fn at_work(&mut self) -> (&mut Vec<Path>, impl Future<Output = Error> + Send) {
-        let Self { store, paths, lifetime, .. } = self;
-        (paths, keep_alive(store, lifetime))
+    /// Where to store data, and what pins the write meanwhile: it comes back only when the write must end.
+    pub(super) fn at_work(&mut self) -> (Stored<'_>, impl Future<Output = Error> + Send) {
+        let Self { store, paths, lifetime, cleaning, .. } = self;
+        (Stored { storage: &store.storage, paths, cleaning }, keep_alive(store, lifetime))
     }
 
     /// Commits the reference as the next version of its key.
@@ -91,7 +108,7 @@ impl Pending {
     pub(super) async fn give_up(mut self, error: Error) -> Error {
         let store = self.store.clone();
         self.hold().clean_up(&store).await;
-        store.storage.cleaning().settled().await;
+        self.cleaning.settled().await;
         error
     }
 
@@ -105,7 +122,7 @@ impl Drop for Pending {
     fn drop(&mut self) {
         if !self.paths.is_empty() || self.lifetime.is_pinned() {
             let (store, held) = (self.store.clone(), self.hold());
-            self.store.storage.cleaning().start(async move { held.clean_up(&store).await });
+            self.cleaning.start(async move { held.clean_up(&store).await });
         }
     }
 }

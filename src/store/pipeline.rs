@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::{FutureExt, Stream, TryStreamExt};
-use object_store::path::Path;
 use serde_json::Map;
 use tokio::sync::mpsc;
 
+use super::pending::Stored;
 use super::{Inner, Progress, layout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::{Key, Part, WriteId};
@@ -30,7 +30,7 @@ pub(super) async fn stream(
     content: Content,
     encoder: Box<dyn Encoder>,
     writer: PartWriter,
-    uncommitted: &mut Vec<Path>,
+    stored: &mut Stored<'_>,
 ) -> Result<Vec<Part>> {
     let (pieces, feed) = mpsc::channel(1);
     let (steps, output) = mpsc::channel(4);
@@ -40,7 +40,7 @@ pub(super) async fn stream(
         encoded.map_err(|error| Error::internal(format!("the encoder gave up: {error}")))?
     };
     let ((), (), parts) =
-        tokio::try_join!(take_in(content, pieces, &progress), encoding, writer.write(output, uncommitted))?;
+        tokio::try_join!(take_in(content, pieces, &progress), encoding, writer.write(output, stored))?;
     if parts.is_empty() { Err(unended()) } else { Ok(parts) }
 }
 
@@ -140,15 +140,12 @@ pub(super) struct PartWriter {
 }
 
 impl PartWriter {
-    async fn write(self, mut steps: mpsc::Receiver<Step>, uncommitted: &mut Vec<Path>) -> Result<Vec<Part>> {
+    async fn write(self, mut steps: mpsc::Receiver<Step>, stored: &mut Stored<'_>) -> Result<Vec<Part>> {
         let mut parts: Vec<Part> = Vec::new();
         let mut open: Option<Upload> = None;
         while let Some(step) = steps.recv().await {
             let path = layout::data(&self.key, self.write, parts.len(), &self.extension)?;
-            let upload = open.get_or_insert_with(|| {
-                uncommitted.push(path.clone());
-                Upload::new(&self.store.storage, path.clone(), self.store.memory / 4)
-            });
+            let upload = open.get_or_insert_with(|| stored.upload(path.clone(), self.store.memory / 4));
             match step {
                 Step::Bytes(bytes) => {
                     self.progress.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);

@@ -211,8 +211,8 @@ impl Wanted {
         let (write, extension) = (pending.write(), serializer.extension());
         let writer =
             PartWriter { store: store.clone(), key: key.clone(), write, extension, progress: self.progress.clone() };
-        let (paths, outlived) = pending.at_work();
-        let stream = pipeline::stream(content, encoder, writer, paths);
+        let (mut stored, outlived) = pending.at_work();
+        let stream = pipeline::stream(content, encoder, writer, &mut stored);
         let working = async { tokio::try_join!(stream, prove(store), self.first_look(store, &key)) };
         let (parts, (), listing) = tokio::select! {
             done = working => done?,
