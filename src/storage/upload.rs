@@ -23,6 +23,8 @@ pub(crate) struct Upload {
     path: Path,
     held: Vec<Bytes>,
     held_bytes: usize,
+    /// Of the whole object, so far.
+    bytes: u64,
     in_flight_bytes: usize,
     in_flight: VecDeque<(usize, BoxFuture<'static, Result<(), Error>>)>,
     budget: usize,
@@ -39,6 +41,7 @@ impl Upload {
             path,
             held: Vec::new(),
             held_bytes: 0,
+            bytes: 0,
             in_flight_bytes: 0,
             in_flight: VecDeque::new(),
             budget,
@@ -54,6 +57,7 @@ impl Upload {
     /// Takes the next bytes.
     pub(crate) async fn push(&mut self, bytes: Bytes) -> Result<()> {
         self.held_bytes += bytes.len();
+        self.bytes += bytes.len() as u64;
         self.held.push(bytes);
         if self.held_bytes >= self.part_bytes() { self.send_part().await } else { Ok(()) }
     }
@@ -71,12 +75,16 @@ impl Upload {
             self.wait_for_one().await?;
         }
         let Some(mut multipart) = self.multipart.take() else { return Ok(()) };
+        let (store, path, bytes) = (self.store.clone(), self.path.clone(), self.bytes);
         let completing = async move {
-            let completed = multipart.complete().await;
-            if completed.is_err() {
-                abort(multipart).await;
+            let Err(error) = multipart.complete().await else { return Ok(()) };
+            // Where its answer was lost, the repetition is told that there is no such upload. Nobody else writes under
+            // this name, so an object of this size is the one that was completed.
+            if store.head(&path).await.is_ok_and(|meta| meta.size == bytes) {
+                return Ok(());
             }
-            completed.map(drop).map_err(failure)
+            abort(multipart).await;
+            Err(failure(error))
         };
         self.cleaning.see_through(completing, self.store.clone(), self.path.clone()).await
     }
