@@ -40,7 +40,7 @@
 //! | [`value`] [`query`] | what goes in, what comes out, which part of it |
 //! | [`serializer`] | values to bytes and back: Parquet, Arrow, JSON, bytes, compressed, and yours |
 //! | [`storage`] | a URL, path or profile to an object store; the configuration; create-if-absent |
-//! | [`store`] | put, get, scan, list, versions, delete, verify |
+//! | [`store`] | put, get, scan, list, versions, delete, copy, verify |
 //! | [`result`](mod@result) | task results: values and records in one hand |
 //! | [`conformance`] | what every storage and serializer must keep, as a suite |
 //! | [`docs`] | the format on the storage, why the commit is safe, how the house is built |
@@ -64,13 +64,13 @@ pub mod value;
 pub use error::{Error, ErrorKind, Result};
 pub use literal::{Literal, NoResult, ResultLiteral, ResultRecord};
 pub use query::{Query, Rows};
-pub use reference::{Descriptor, Key, Part, ResultReference, Section, Version, WriteId, Written};
+pub use reference::{Descriptor, Key, Origin, Part, ResultReference, Section, Version, WriteId, Written};
 pub use result::{Producer, TaskResult, TaskResults};
 pub use serializer::{Registry, Serializer};
 pub use storage::{Configuration, Setting};
 pub use store::{
-    Condition, Delete, Deletion, Finding, IntoTarget, List, Opened, Page, Progress, Put, ResultStore, Scan,
-    StoreBuilder, Target, Verification, VersionEntry, VersionState,
+    Condition, Copied, Copying, Delete, Deletion, Finding, IntoTarget, List, Opened, Page, Progress, Put, ResultStore,
+    Scan, StoreBuilder, Target, Verification, VersionEntry, VersionState,
 };
 pub use value::{Batches, Content, IntoContent, Shape, Table, Value};
 

@@ -72,6 +72,8 @@ pub(super) enum Command {
     Versions(Versions),
     /// Delete one version or all versions of a key
     Rm(Rm),
+    /// Copy versions to another store, checked, each as the next version of its key there
+    Cp(Cp),
     /// Read everything and check it against what was written
     Verify(Verify),
     /// Show what is configured, and where each setting comes from
@@ -238,16 +240,42 @@ pub(super) struct Rm {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Cp {
+    #[arg(help = WHAT, value_name = "KEY", required = true)]
+    pub(super) what: Vec<String>,
+    /// The store to copy to: a URL, a folder, or a profile of coldframe.toml
+    #[arg(long, value_name = "URL|PROFILE")]
+    pub(super) to: String,
+    /// The key there, where it should be another; for one version only
+    #[arg(long = "as", value_name = "KEY")]
+    pub(super) key: Option<String>,
+    /// A storage option of the store to copy to, as -O is one of --store; may be repeated
+    #[arg(long = "to-option", value_name = "KEY=VALUE", value_parser = pair)]
+    pub(super) to_options: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Verify {
     /// Only this key and the keys below it
     #[arg(default_value = "", hide_default_value = true)]
     pub(super) prefix: String,
+    /// Then end the uploads that were started longer ago than AGE, at least 1h, and never finished [default: 1d]
+    #[arg(long, value_name = "AGE", num_args = 0..=1, require_equals = true, default_missing_value = "1d",
+          value_parser = grace)]
+    pub(super) abort_unfinished: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Completions {
     /// The shell
     pub(super) shell: Shell,
+}
+
+fn grace(text: &str) -> Result<Duration, String> {
+    match units::parse_duration(text)? {
+        age if age >= Duration::from_secs(3600) => Ok(age),
+        _ => Err("less than 1h could hit a put that is under way".into()),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -302,6 +330,16 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_takes_keys_and_where_to() {
+        let line = ["cp", "a", "b@2", "-O", "x=1", "--to", "there", "--to-option", "y=2"];
+        let arguments = parse(&line).unwrap();
+        let Command::Cp(cp) = arguments.command else { panic!("no cp") };
+        assert_eq!((cp.what, cp.to.as_str()), (vec!["a".to_owned(), "b@2".to_owned()], "there"));
+        assert_eq!(arguments.global.options, [("x".to_owned(), "1".to_owned())]);
+        assert_eq!(cp.to_options, [("y".to_owned(), "2".to_owned())]);
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused() {
         for line in [
             &["put", "k", "f", "--if-absent", "--after", "1"][..],
@@ -311,6 +349,9 @@ mod tests {
             &["get", "k", "--head", "1", "--tail", "2"],
             &["get", "k", "--as-of", "yesterday"],
             &["ls", "-O", "=x"],
+            &["cp", "k"],
+            &["cp", "--to", "there"],
+            &["cp", "k", "--to", "there", "--to-option", "region"],
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line:?}");
         }

@@ -1,4 +1,4 @@
-//! The command line: `coldframe put get ls show versions rm verify config completions`.
+//! The command line: `coldframe put get ls show versions rm cp verify config completions`.
 //!
 //! [`run`] parses (`args`), runs one command under the eyes of Ctrl-C, and turns its outcome into an exit code
 //! (`failure`). There is one file per command. `input` tells what a file is and opens it for `put`; `export` writes what
@@ -8,6 +8,7 @@ mod args;
 mod completions;
 mod config;
 mod context;
+mod cp;
 mod export;
 mod failure;
 mod get;
@@ -129,6 +130,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Show(arguments) => Box::pin(show::run(context, &arguments)).await,
         Command::Versions(arguments) => Box::pin(versions::run(context, &arguments)).await,
         Command::Rm(arguments) => Box::pin(rm::run(context, arguments)).await,
+        Command::Cp(arguments) => Box::pin(cp::run(context, arguments)).await,
         Command::Verify(arguments) => Box::pin(verify::run(context, &arguments)).await,
         Command::Config => config::run(context),
         Command::Completions(arguments) => completions::run(context, &arguments),

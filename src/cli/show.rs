@@ -125,6 +125,9 @@ fn describe(written: &Written, context: &Context, add: &mut impl FnMut(&str, Str
     add("size", format!("{} ({} bytes)", units::bytes(written.size), units::count(written.size)));
     add("serializer", written.serializer.to_string());
     add("created", format!("{} ({} ago)", units::time(written.created), units::age(now, written.created)));
+    if let Some(origin) = &written.copied_from {
+        add("copy of", format!("{}@{}, created {}", origin.key, origin.version, units::time(origin.created)));
+    }
     if let Some(expires) = written.expires {
         let when = if expires > now { format!("in {}", units::age(expires, now)) } else { "past".into() };
         add("expires", format!("{} ({when})", units::time(expires)));

@@ -22,6 +22,10 @@ pub(super) async fn run(context: &Context, arguments: &Verify) -> Outcome {
     } else {
         print(context, &verification)?;
     }
+    if let Some(age) = arguments.abort_unfinished {
+        let ended = store.abort_unfinished(&arguments.prefix, age).await?;
+        context.note(&format!("{} ended that nobody had finished", units::counted(ended.len() as u64, "upload")));
+    }
     if verification.problems.is_empty() { Ok(()) } else { Err(Failure::Told(DAMAGED)) }
 }
 

@@ -2,6 +2,7 @@
 
 mod descriptor;
 mod key;
+mod origin;
 mod part;
 mod wire;
 
@@ -17,6 +18,7 @@ use ulid::Ulid;
 
 pub use descriptor::Descriptor;
 pub use key::Key;
+pub use origin::Origin;
 pub use part::{Part, Section};
 
 use crate::error::{Error, Result};
@@ -139,6 +141,8 @@ pub struct Written {
     pub lossy: Vec<Value>,
     /// When, by the writer's clock.
     pub created: DateTime<Utc>,
+    /// Of which version it is a copy, if it is one.
+    pub copied_from: Option<Origin>,
     /// When it is refused from, and may be removed.
     pub expires: Option<DateTime<Utc>>,
     /// One line for people.
@@ -254,6 +258,24 @@ impl ResultReference {
     pub(crate) fn renumbered(mut self, version: Version) -> Self {
         self.version = version;
         self
+    }
+
+    /// What this reference says was written, as another write of another key, which nobody has located yet.
+    #[must_use]
+    pub(crate) fn rewritten(self, key: Key, write: WriteId, written: Written) -> Self {
+        Self { other: self.other, ..Self::new(key, Version::FIRST, write, written) }
+    }
+
+    /// The version that this one is a copy of, or itself if it is none; absent in the compact form.
+    pub(crate) fn origin(&self) -> Option<Origin> {
+        let written = self.written()?;
+        Some(written.copied_from.clone().unwrap_or_else(|| Origin {
+            key: self.key.clone(),
+            version: self.version,
+            write: self.write,
+            created: written.created,
+            other: Map::new(),
+        }))
     }
 
     /// The same reference, holding what resolves it.

@@ -1,9 +1,10 @@
 //! A reference as JSON: field order, what may be absent, and what makes it unreadable.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::origin::{Origin, printed};
 use super::{Descriptor, FORMAT, Held, Key, Part, ResultReference, Version, WriteId, Written};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -40,6 +41,8 @@ pub(super) struct Wire {
     lossy: Option<Vec<Value>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    copied_from: Option<Origin>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     expires: Option<Option<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
@@ -114,6 +117,7 @@ impl TryFrom<Wire> for ResultReference {
                 source: wire.source,
                 lossy: wire.lossy.unwrap_or_default(),
                 created: instant(&required(wire.created, "created")?, "created")?,
+                copied_from: wire.copied_from,
                 expires: wire.expires.flatten().map(|text| instant(&text, "expires")).transpose()?,
                 title: wire.title.flatten(),
                 description: wire.description,
@@ -135,7 +139,6 @@ impl TryFrom<Wire> for ResultReference {
 
 impl From<ResultReference> for Wire {
     fn from(reference: ResultReference) -> Self {
-        let print = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
         let mut wire = Self {
             kind: "reference".into(),
             format: FORMAT,
@@ -154,6 +157,7 @@ impl From<ResultReference> for Wire {
             source: None,
             lossy: None,
             created: None,
+            copied_from: None,
             expires: None,
             title: None,
             description: None,
@@ -169,8 +173,9 @@ impl From<ResultReference> for Wire {
             wire.fingerprint = written.fingerprint;
             wire.source = written.source;
             wire.lossy = Some(written.lossy);
-            wire.created = Some(print(written.created));
-            wire.expires = Some(written.expires.map(print));
+            wire.created = Some(printed(written.created));
+            wire.copied_from = written.copied_from;
+            wire.expires = Some(written.expires.map(printed));
             wire.title = Some(written.title);
             wire.description = written.description;
             wire.metadata = Some(written.metadata);

@@ -1,15 +1,38 @@
 //! S3, GCS and Azure, by object_store's own builders and options.
 
+#[cfg(feature = "s3")]
+mod aws;
+#[cfg(feature = "azure")]
+mod azure_blob;
+#[cfg(feature = "gcs")]
+mod gcp;
+#[cfg(any(feature = "s3", feature = "gcs"))]
+mod uploads;
+
 use std::sync::Arc;
 
 use object_store::ObjectStore;
 
 use super::location::Location;
+use super::unfinished::Uploads;
 use crate::error::Result;
 
-type Opened = (Arc<dyn ObjectStore>, Arc<dyn ObjectStore>, String);
+/// A bucket, opened.
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// The same, without retries.
+    pub(super) creates: Arc<dyn ObjectStore>,
+    /// Where in the bucket the location lies.
+    pub(super) root: String,
+    /// What lists the uploads that were started, where there is such a list.
+    pub(super) uploads: Option<Arc<dyn Uploads>>,
+}
 
-/// Opens a bucket twice, the second time without retries, and gives the root inside it.
+/// A bucket, and what lists its uploads.
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+type Connected = (Arc<dyn ObjectStore>, Option<Arc<dyn Uploads>>);
+
+/// Opens a bucket.
 pub(super) fn open(location: &Location) -> Result<Opened> {
     match location.url.scheme() {
         "s3" | "s3a" => s3(location),
@@ -55,7 +78,7 @@ mod builder {
 }
 
 macro_rules! provider {
-    ($function:ident, $feature:literal, $builder:path, $prefixes:expr, $name:literal) => {
+    ($function:ident, $feature:literal, $builder:path, $prefixes:expr, $name:literal, $module:ident) => {
         #[cfg(feature = $feature)]
         fn $function(location: &Location) -> Result<Opened> {
             use $builder as Builder;
@@ -65,7 +88,7 @@ macro_rules! provider {
                 builder = builder.with_config(key, value);
             }
             let creates = builder.clone().with_retry(builder::once()).build().map_err(builder::refused)?;
-            let store = builder.build().map_err(builder::refused)?;
+            let (store, uploads) = $module::connect(builder, location)?;
             let (_, root) = object_store::ObjectStoreScheme::parse(&location.url).map_err(|error| {
                 crate::error::Error::invalid(format!(
                     "`{}` is no URL of {} storage: {error}",
@@ -73,7 +96,7 @@ macro_rules! provider {
                     $name
                 ))
             })?;
-            Ok((Arc::new(store), Arc::new(creates), root.to_string()))
+            Ok(Opened { store, creates: Arc::new(creates), root: root.to_string(), uploads })
         }
 
         #[cfg(not(feature = $feature))]
@@ -83,6 +106,6 @@ macro_rules! provider {
     };
 }
 
-provider!(s3, "s3", object_store::aws::AmazonS3Builder, ["AWS_"], "S3");
-provider!(gcs, "gcs", object_store::gcp::GoogleCloudStorageBuilder, ["GOOGLE_"], "GCS");
-provider!(azure, "azure", object_store::azure::MicrosoftAzureBuilder, ["AZURE_"], "Azure");
+provider!(s3, "s3", object_store::aws::AmazonS3Builder, ["AWS_"], "S3", aws);
+provider!(gcs, "gcs", object_store::gcp::GoogleCloudStorageBuilder, ["GOOGLE_"], "GCS", gcp);
+provider!(azure, "azure", object_store::azure::MicrosoftAzureBuilder, ["AZURE_"], "Azure", azure_blob);

@@ -11,6 +11,7 @@ mod local;
 mod location;
 mod object;
 pub mod sequence;
+mod unfinished;
 mod upload;
 
 use std::fmt;
@@ -29,6 +30,8 @@ pub use self::local::LocalFolder;
 pub(crate) use self::local::STAGING;
 pub use self::location::Location;
 pub(crate) use self::object::Object;
+pub(crate) use self::unfinished::UnfinishedUpload;
+use self::unfinished::Uploads;
 pub(crate) use self::upload::Upload;
 
 use crate::error::{Error, Result};
@@ -43,6 +46,8 @@ pub struct Storage {
     folder: Option<PathBuf>,
     lists_in_order: bool,
     cleaning: Cleaning,
+    /// What lists the uploads that were started, and where in its bucket the store lies.
+    uploads: Option<(Arc<dyn Uploads>, Path)>,
 }
 
 impl Storage {
@@ -67,9 +72,12 @@ impl Storage {
                 Self::of(store.clone(), store)
             }
             _ => {
-                let (store, creates, root) = cloud::open(location)?;
+                let bucket = cloud::open(location)?;
                 let express = location.url.host_str().is_some_and(|bucket| bucket.ends_with("--x-s3"));
-                Self { lists_in_order: !express, ..Self::of(rooted(store, &root)?, rooted(creates, &root)?) }
+                let root = parse_root(&bucket.root)?;
+                let storage = Self::of(rooted(bucket.store, &bucket.root)?, rooted(bucket.creates, &bucket.root)?);
+                let uploads = bucket.uploads.map(|uploads| (uploads, root));
+                Self { lists_in_order: !express, uploads, ..storage }
             }
         };
         Ok(Self { url: Some(location.printed()), profile, ..storage })
@@ -94,6 +102,7 @@ impl Storage {
             folder: None,
             lists_in_order: true,
             cleaning: Cleaning::default(),
+            uploads: None,
         }
     }
 
@@ -127,6 +136,24 @@ impl Storage {
         self.folder.as_deref()
     }
 
+    /// The uploads in parts below `folder` that were started and did not end; none where the storage has no list of them.
+    pub(crate) async fn unfinished(&self, folder: &Path) -> Result<Option<Vec<UnfinishedUpload>>> {
+        let Some((uploads, root)) = &self.uploads else { return Ok(None) };
+        let folder: Path = root.parts().chain(folder.parts()).collect();
+        let listed = uploads.list(&format!("{folder}/")).await?.into_iter().filter_map(|upload| {
+            let path = upload.path.prefix_match(root)?.collect();
+            Some(UnfinishedUpload { path, ..upload })
+        });
+        Ok(Some(listed.collect()))
+    }
+
+    /// Ends one of [`Storage::unfinished`], and removes what was uploaded of it.
+    pub(crate) async fn abort(&self, upload: &UnfinishedUpload) -> Result<()> {
+        let Some((uploads, root)) = &self.uploads else { return Ok(()) };
+        let path = root.parts().chain(upload.path.parts()).collect();
+        uploads.abort(&UnfinishedUpload { path, ..upload.clone() }).await
+    }
+
     /// Whether listings come in the order of names, so that the first page is enough to find the newest version.
     pub fn lists_in_order(&self) -> bool {
         self.lists_in_order
@@ -150,13 +177,13 @@ impl fmt::Display for Storage {
 }
 
 fn rooted(store: Arc<dyn ObjectStore>, root: &str) -> Result<Arc<dyn ObjectStore>> {
-    let root = root.trim_matches('/');
-    if root.is_empty() {
-        return Ok(store);
-    }
-    let path = Path::parse(root)
-        .map_err(|error| Error::invalid(format!("`{}` cannot be the root of a store: {error}", root.escape_debug())))?;
-    Ok(Arc::new(PrefixStore::new(store, path)))
+    let root = parse_root(root)?;
+    Ok(if root.as_ref().is_empty() { store } else { Arc::new(PrefixStore::new(store, root)) })
+}
+
+fn parse_root(root: &str) -> Result<Path> {
+    Path::parse(root.trim_matches('/'))
+        .map_err(|error| Error::invalid(format!("`{}` cannot be the root of a store: {error}", root.escape_debug())))
 }
 
 /// The store in this process's memory of that name; it lives as long as somebody has it open.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt};
 
@@ -23,6 +23,8 @@ const PIECE_BYTES: usize = 8 * 1024 * 1024;
 const REQUESTS: usize = 16;
 /// An object up to this size is fetched whole by its first read, and no other is needed.
 const WHOLE_BYTES: u64 = 1024 * 1024;
+/// How many pieces are read at once by whoever reads everything.
+const PIECES: usize = 2;
 
 /// One object, opened by its first read; every later read sees the same bytes or fails.
 #[derive(Debug)]
@@ -91,6 +93,19 @@ impl Object {
             }
         };
         cut(ranges, &requests, &fetched)
+    }
+
+    /// All its bytes, in pieces of `step` bytes; of an empty object one piece without any.
+    pub(crate) fn pieces(&self, step: u64) -> BoxStream<'_, Result<Bytes>> {
+        if self.size == 0 {
+            return stream::once(async { self.probe().await.map(|()| Bytes::new()) }).boxed();
+        }
+        let step = step.max(1);
+        let starts = (0..self.size.div_ceil(step)).map(move |number| number * step);
+        let ranges = starts.map(move |start| start..start.saturating_add(step).min(self.size));
+        let read =
+            |range| async { self.read(&[range]).await.map(|pieces| pieces.into_iter().next().unwrap_or_default()) };
+        stream::iter(ranges).map(read).buffered(PIECES).boxed()
     }
 
     /// Makes sure that the object is there and has its size, without reading it.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use futures::stream::{self, StreamExt};
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
@@ -28,6 +29,8 @@ const FRESH: Duration = Duration::from_secs(60);
 /// How often, and after what pause, a marker is looked for that is said to be there and is not.
 const MARKER_ATTEMPTS: usize = 20;
 const MARKER_PAUSE: Duration = Duration::from_millis(250);
+/// How many references are read at once.
+const READS: usize = 16;
 /// So many other writers may take the number before ours.
 const ATTEMPTS: usize = 500;
 
@@ -43,6 +46,46 @@ pub enum Condition {
     After(u64),
 }
 
+/// What a commit asks of the versions that are there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Demand {
+    /// What the caller of a put says.
+    Condition(Condition),
+    /// That none of them is a copy of what the put `origin` wrote. A version does not change, so those up to `checked`
+    /// are not looked at again.
+    NoCopy { origin: WriteId, checked: Option<Version> },
+}
+
+impl Demand {
+    /// Lists the versions of a key, and holds the demand against them; see [`Demand::check`].
+    pub(crate) async fn look(&mut self, store: &Inner, key: &Key) -> Result<(Listing, Option<ResultReference>)> {
+        let listing = self.list(store, key).await?;
+        let found = self.check(store, key, &listing).await?;
+        Ok((listing, found))
+    }
+
+    async fn list(&self, store: &Inner, key: &Key) -> Result<Listing> {
+        let at = store.clock.elapsed();
+        let names = match self {
+            Self::Condition(_) => Names::newest(store, key).await?,
+            Self::NoCopy { .. } => Names::all(store, key).await?,
+        };
+        Ok(Listing { names, at })
+    }
+
+    /// The version that makes the commit needless, if there is one; a conflict is an error.
+    async fn check(&mut self, store: &Inner, key: &Key, listing: &Listing) -> Result<Option<ResultReference>> {
+        match self {
+            Self::Condition(condition) => check_condition(store, key, listing, *condition).await.map(|()| None),
+            Self::NoCopy { origin, checked } => {
+                let found = copy_of(store, key, &listing.names, *origin, *checked).await?;
+                *checked = listing.names.highest().max(*checked);
+                Ok(found)
+            }
+        }
+    }
+}
+
 /// The names of a key, and when they were listed.
 #[derive(Debug, Clone)]
 pub(crate) struct Listing {
@@ -51,13 +94,8 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    pub(crate) async fn take(store: &Inner, key: &Key) -> Result<Self> {
-        let at = store.clock.elapsed();
-        Ok(Self { names: Names::newest(store, key).await?, at })
-    }
-
-    async fn fresh(self, store: &Inner, key: &Key) -> Result<Self> {
-        if store.clock.elapsed().saturating_sub(self.at) < FRESH { Ok(self) } else { Self::take(store, key).await }
+    fn is_fresh(&self, store: &Inner) -> bool {
+        store.clock.elapsed().saturating_sub(self.at) < FRESH
     }
 }
 
@@ -90,23 +128,41 @@ pub(crate) async fn prove(store: &Inner) -> Result<()> {
 pub(crate) async fn commit(
     store: &Arc<Inner>,
     reference: ResultReference,
-    condition: Condition,
+    mut demand: Demand,
     lifetime: &Lifetime,
-    listing: Option<Listing>,
-) -> Result<ResultReference, Failed> {
-    let mut listing = listing;
+    listing: Listing,
+) -> Result<Commit, Failed> {
+    let mut listing = Some(listing);
     // Once a name was sent that might exist under our write, the data stays.
     let mut uncertain = false;
     for attempt in 0..ATTEMPTS {
-        let done = step(store, &reference, condition, lifetime, listing.take(), &mut uncertain).await;
+        let done = step(store, &reference, &mut demand, lifetime, listing.take(), &mut uncertain).await;
         match done {
-            Ok(Some(committed)) => return Ok(committed),
+            Ok(Some(commit)) => return Ok(commit),
             Ok(None) => pause(store, attempt).await,
             Err(error) => return Err(Failed { error, nothing_committed: !uncertain }),
         }
     }
     let error = Error::new(ErrorKind::Unavailable, format!("{ATTEMPTS} other writers took the next version first"));
     Err(Failed { error: error.with_hint("try again when fewer write to this key"), nothing_committed: !uncertain })
+}
+
+/// How a commit ended well.
+#[derive(Debug)]
+pub(crate) enum Commit {
+    /// The version is there by it.
+    Made(ResultReference),
+    /// Another version makes it needless: nothing was committed.
+    Needless(ResultReference),
+}
+
+impl Commit {
+    /// The version that is there.
+    pub(crate) fn into_reference(self) -> ResultReference {
+        match self {
+            Self::Made(reference) | Self::Needless(reference) => reference,
+        }
+    }
 }
 
 /// Why there is no commit, and whether that is certain, so that the data may be removed.
@@ -118,17 +174,19 @@ pub(crate) struct Failed {
 async fn step(
     store: &Inner,
     reference: &ResultReference,
-    condition: Condition,
+    demand: &mut Demand,
     lifetime: &Lifetime,
     listing: Option<Listing>,
     uncertain: &mut bool,
-) -> Result<Option<ResultReference>> {
+) -> Result<Option<Commit>> {
     let key = reference.key();
-    let listing = match listing {
-        Some(listing) => listing.fresh(store, key).await?,
-        None => Listing::take(store, key).await?,
+    let listing = match listing.filter(|listing| listing.is_fresh(store)) {
+        Some(listing) => listing,
+        None => demand.list(store, key).await?,
     };
-    check_condition(store, key, &listing, condition).await?;
+    if let Some(found) = demand.check(store, key, &listing).await? {
+        return Ok(Some(Commit::Needless(found)));
+    }
     check_folding(store, key, &listing.names).await?;
     let next = Version::new(listing.names.highest().map_or(0, Version::get) + 1)?;
     let numbered = reference.clone().renumbered(next);
@@ -139,7 +197,7 @@ async fn step(
         lifetime.check(store)
     });
     match created.await {
-        Ok(Creation::Created) => Ok(Some(numbered)),
+        Ok(Creation::Created) => Ok(Some(Commit::Made(numbered))),
         Ok(Creation::Taken(_)) => Ok(None),
         Err(error) => {
             *uncertain |= error.kind() == ErrorKind::OutcomeUnknown;
@@ -165,7 +223,7 @@ fn write_of(found: &[u8]) -> Option<WriteId> {
 }
 
 /// Compares the newest version that counts with what the put asks for.
-pub(crate) async fn check_condition(store: &Inner, key: &Key, listing: &Listing, condition: Condition) -> Result<()> {
+async fn check_condition(store: &Inner, key: &Key, listing: &Listing, condition: Condition) -> Result<()> {
     let wanted = match condition {
         Condition::None => return Ok(()),
         Condition::Absent => 0,
@@ -203,6 +261,32 @@ async fn newest_counted(store: &Inner, key: &Key, names: &Names) -> Result<Optio
 
 async fn expiry(store: &Inner, key: &Key, version: Version) -> Result<Option<DateTime<Utc>>> {
     Ok(store.load(key, version).await?.written().and_then(|written| written.expires))
+}
+
+/// The newest version above `checked` that is not deleted and is what the put `origin` wrote, or a copy of it.
+async fn copy_of(
+    store: &Inner,
+    key: &Key,
+    names: &Names,
+    origin: WriteId,
+    checked: Option<Version>,
+) -> Result<Option<ResultReference>> {
+    let shown = names.versions.iter().filter(|listed| listed.is_shown() && Some(listed.version) > checked);
+    let shown: Vec<Version> = shown.map(|listed| listed.version).collect();
+    let mut loaded = stream::iter(shown).map(|version| store.load(key, version)).buffered(READS);
+    while let Some(loaded) = loaded.next().await {
+        match loaded {
+            Ok(reference) if reference.origin().is_some_and(|found| found.write == origin) => {
+                return Ok(Some(reference));
+            }
+            Ok(_) => {}
+            // Deleted since it was listed, or nothing that could stand for the original.
+            Err(error) if error.is_missing() => {}
+            Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 /// The time by the storage's clock: that of a probe just written.

@@ -11,6 +11,7 @@ const INVERTED: u64 = 999_999_999_999;
 
 pub(crate) const REFERENCES: &str = "refs";
 pub(crate) const DATA: &str = "data";
+pub(crate) const PINS: &str = "pins";
 pub(crate) const TAGS: &str = "tags";
 /// The folder below a key's own that holds its versions: no segment of a key can be called so.
 const VERSIONS: &str = "@";
@@ -46,6 +47,11 @@ pub(crate) fn data(key: &Key, write: WriteId, part: usize, extension: &str) -> R
     path(&format!("{}{write}{number}.{extension}", data_folder(key)))
 }
 
+/// The extension of a data object: all that follows its write id and number.
+pub(crate) fn extension(data: &Path) -> &str {
+    data.filename().and_then(|name| name.split_once('.')).map_or("bin", |(_, extension)| extension)
+}
+
 /// What falls due in the hour of `at`.
 pub(crate) fn due(at: DateTime<Utc>, write: WriteId, what: Due) -> Result<Path> {
     let what = match what {
@@ -56,7 +62,7 @@ pub(crate) fn due(at: DateTime<Utc>, write: WriteId, what: Due) -> Result<Path> 
 }
 
 pub(crate) fn pin(write: WriteId) -> Result<Path> {
-    path(&format!("pins/{write}"))
+    path(&format!("{PINS}/{write}"))
 }
 
 pub(crate) fn probe(id: WriteId) -> Result<Path> {
@@ -205,6 +211,7 @@ mod tests {
         assert_eq!(text(version(&key, Version::FIRST, NameKind::Deleted)), "refs/etl/a b%25/@/999999999998-v1.deleted");
         assert_eq!(text(data(&key, id(), 0, "parquet")), "data/etl/a b%25/01JD0000000000000000000000.parquet");
         assert_eq!(text(data(&key, id(), 7, "json.gz")), "data/etl/a b%25/01JD0000000000000000000000-0007.json.gz");
+        assert_eq!(extension(&data(&key, id(), 7, "json.gz").unwrap()), "json.gz");
         assert_eq!(text(due(at, id(), Due::Expiry)), "due/2025-11-20T11/01JD0000000000000000000000-expiry.json");
         assert_eq!(text(pin(id())), "pins/01JD0000000000000000000000");
         assert_eq!(text(prefix_folder(DATA, "etl/a b%/tr")), "data/etl/a b%25");

@@ -39,8 +39,8 @@ impl Lifetime {
         if gap <= LONGEST_GAP {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Unavailable, format!("the put stood still for {} minutes", gap.as_secs() / 60))
-            .with_hint("its data may have been swept away meanwhile, so nothing was committed: put again"))
+        Err(Error::new(ErrorKind::Unavailable, format!("it stood still for {} minutes", gap.as_secs() / 60))
+            .with_hint("its data may have been swept away meanwhile, so nothing was committed: try again"))
     }
 
     /// Pins the put if it is old enough; to be called about every minute.

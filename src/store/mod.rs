@@ -1,4 +1,4 @@
-//! The store: put, get, open, scan, list, versions, delete, exists, verify.
+//! The store: put, get, open, scan, list, versions, delete, exists, copy, verify.
 //!
 //! ```text
 //! put:   content ─▶ encoder (a blocking thread) ─▶ upload (in parts) ─▶ commit ─▶ ResultReference
@@ -7,20 +7,25 @@
 
 mod builder;
 mod commit;
+mod copy;
 mod delete;
 mod layout;
 mod lifetime;
 mod list;
 mod names;
 mod open;
+mod pending;
+mod pipeline;
 mod put;
 mod scan;
 mod schema;
 mod target;
+mod unfinished;
 mod verify;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
@@ -28,6 +33,7 @@ use tokio::sync::OnceCell;
 
 pub use self::builder::StoreBuilder;
 pub use self::commit::Condition;
+pub use self::copy::{Copied, Copying};
 pub use self::delete::{Delete, Deletion};
 pub use self::list::{List, Page, VersionEntry, VersionState};
 pub use self::open::Opened;
@@ -191,6 +197,33 @@ impl ResultStore {
         Delete::new(self.inner.clone(), key.try_into().map_err(Into::into))
     }
 
+    /// Copies a version to another store as the next version of its key there; await the returned [`Copying`].
+    ///
+    /// The copy holds the same bytes, each of them checked, and says in [`Written::copied_from`] what it is a copy of.
+    /// It fails as [`ResultStore::get`] does where the original cannot be read, and as a put does where the copy cannot
+    /// be written; the message then says into which store. What failed leaves nothing behind.
+    ///
+    /// A store that has such a copy already, and has not deleted it, keeps it, and nothing is transferred.
+    ///
+    /// ```
+    /// use coldframe::ResultStore;
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let (here, there) = (ResultStore::open("memory://").await?, ResultStore::open("memory://").await?);
+    /// here.put("etl/seeds", b"poppy".to_vec()).await?;
+    /// let copied = here.copy("etl/seeds", &there).await?;
+    /// assert_eq!(copied.reference.to_string(), "etl/seeds@1");
+    /// assert!(here.copy("etl/seeds", &there).await?.already_there);
+    /// # Ok::<(), coldframe::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// [`Written::copied_from`]: crate::reference::Written::copied_from
+    pub fn copy(&self, what: impl IntoTarget, to: &Self) -> Copying {
+        Copying::new(self.inner.clone(), to.inner.clone(), what.into_target())
+    }
+
     /// The newest version of each key that begins with `prefix`, in pages; await the returned [`List`].
     pub fn list(&self, prefix: &str) -> List {
         List::new(self.inner.clone(), prefix)
@@ -225,6 +258,21 @@ impl ResultStore {
     /// What the storage fails with; what is wrong with a version is in the [`Verification`].
     pub async fn verify(&self, prefix: &str, progress: Option<Arc<Progress>>) -> Result<Verification> {
         verify::verify(&self.inner, prefix, progress).await.map_err(|error| error.during("verify", prefix))
+    }
+
+    /// Ends uploads in parts that were started below `prefix` longer than `grace` ago and whose put is no longer alive;
+    /// the objects that they would have become.
+    ///
+    /// S3 and Google Cloud Storage keep the parts of such an upload for ever; [`ResultStore::verify`] notes them. A put
+    /// shows that it is alive after five minutes at the latest: with a grace of less than an hour, nobody else may be
+    /// putting.
+    ///
+    /// # Errors
+    ///
+    /// What the storage fails with; [`ErrorKind::Denied`] if it lets nobody see its uploads.
+    pub async fn abort_unfinished(&self, prefix: &str, grace: Duration) -> Result<Vec<String>> {
+        let aborting = unfinished::abort(&self.inner, prefix, grace);
+        aborting.await.map_err(|error| error.during("abort unfinished", prefix))
     }
 
     /// Waits until the clean-up of puts that were given up has ended; for programs that are about to exit.

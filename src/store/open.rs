@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::path::Path;
 use tokio::sync::OnceCell;
 
 use super::names::Names;
@@ -51,13 +52,7 @@ impl Opened {
         // What small parts keep in memory is bounded together.
         let held = (store.memory / 4 / written.parts.len().max(1)) as u64;
         let parts = written.parts.iter().zip(paths).map(|(part, path)| OpenPart {
-            source: Arc::new(PartSource {
-                store: store.clone(),
-                part: part.clone(),
-                object: Object::new(store.storage.store().clone(), path, part.size).holding_at_most(held),
-                key: reference.key().clone(),
-                version: reference.version(),
-            }),
+            source: Arc::new(PartSource::new(&store, &reference, part, path, held)),
             table: OnceCell::new(),
         });
         let parts: Arc<[OpenPart]> = parts.collect();
@@ -230,7 +225,7 @@ pub(super) async fn exists(store: &Arc<Inner>, target: &Target) -> Result<bool> 
 
 impl Target {
     /// Without what a full reference says of its parts: whether it still stands, only the storage knows.
-    fn compacted(self) -> Self {
+    pub(super) fn compacted(self) -> Self {
         match self {
             Self::Reference(reference) => Self::Reference(Box::new(reference.compact())),
             other => other,
@@ -296,7 +291,7 @@ async fn absent(store: &Inner, key: &Key, highest: Option<Version>) -> Error {
     }
 }
 
-fn refuse_expired(store: &Inner, reference: &ResultReference) -> Result<()> {
+pub(super) fn refuse_expired(store: &Inner, reference: &ResultReference) -> Result<()> {
     match reference.written().and_then(|written| written.expires) {
         Some(expires) if expires <= store.clock.now() => {
             Err(Error::new(ErrorKind::Gone, format!("version {} expired at {expires}", reference.version()))
@@ -307,7 +302,7 @@ fn refuse_expired(store: &Inner, reference: &ResultReference) -> Result<()> {
 }
 
 /// Ranged reads of one part of a result.
-struct PartSource {
+pub(super) struct PartSource {
     store: Arc<Inner>,
     part: Part,
     object: Object,
@@ -322,17 +317,36 @@ impl Source for PartSource {
     }
 
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let read = self.object.read(ranges).await;
-        match read {
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(self.why_missing(error).await),
-            other => other,
+        match self.object.read(ranges).await {
+            Err(error) => Err(self.explained(error).await),
+            read => read,
         }
     }
 }
 
 impl PartSource {
+    /// A part of `reference`, of which at most `held` bytes are kept in memory.
+    pub(super) fn new(store: &Arc<Inner>, reference: &ResultReference, part: &Part, path: Path, held: u64) -> Self {
+        Self {
+            store: store.clone(),
+            part: part.clone(),
+            object: Object::new(store.storage.store().clone(), path, part.size).holding_at_most(held),
+            key: reference.key().clone(),
+            version: reference.version(),
+        }
+    }
+
+    /// All bytes of the part, in pieces, and not compared with any checksum yet.
+    pub(super) fn pieces(&self, step: u64) -> BoxStream<'_, Result<Bytes>> {
+        let explain = |error| async { Err(naming(self.part.path.clone())(self.explained(error).await)) };
+        self.object.pieces(step).or_else(explain).boxed()
+    }
+
     /// A missing data object was deleted with its version, or it is damage.
-    async fn why_missing(&self, error: Error) -> Error {
+    async fn explained(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
         match delete::find(&self.store, &self.key, self.version).await {
             Ok(Some(deletion)) => delete::explained(self.version, &deletion),
             _ => error

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::TryStreamExt;
 use serde::Serialize;
 
 use super::layout::{self, NameKind, VersionName};
-use super::{Inner, Progress};
+use super::{Inner, Progress, unfinished};
 use crate::checksum::Running;
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::{Key, Part, Version};
-use crate::storage::{Object, STAGING, failure, sequence};
+use crate::storage::{Object, failure, sequence};
 
 const READ_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -41,7 +41,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(kind: &'static str, subject: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn new(kind: &'static str, subject: impl Into<String>, message: impl Into<String>) -> Self {
         Self { kind, subject: subject.into(), message: message.into() }
     }
 }
@@ -81,7 +81,7 @@ pub(super) async fn verify(store: &Arc<Inner>, prefix: &str, progress: Option<Ar
     for path in data.into_iter().filter(|path| !named.contains(path)) {
         found.notes.push(Finding::new("orphan", path, "no version names it: a put is under way, or one ended here"));
     }
-    found.notes.extend(unfinished(store));
+    found.notes.extend(unfinished::findings(store, prefix).await?);
     Ok(found)
 }
 
@@ -158,32 +158,19 @@ async fn is_there(store: &Inner, key: &Key, version: Version) -> Result<bool> {
 
 async fn check_part(object: &Object, part: &Part, progress: &Progress) -> Result<()> {
     let mut hash = Running::default();
-    let ranges = (0..part.size).step_by(READ_BYTES as usize).map(|start| start..(start + READ_BYTES).min(part.size));
-    let mut pieces = futures::stream::iter(ranges).map(|range| async move { object.read(&[range]).await }).buffered(2);
-    let mut read_any = false;
+    let mut pieces = object.pieces(READ_BYTES);
     while let Some(bytes) = pieces.try_next().await? {
-        let bytes = bytes.into_iter().next().unwrap_or_default();
         progress.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         hash.update(&bytes);
-        read_any = true;
     }
-    if !read_any {
-        object.probe().await?;
-    }
+    compare(part, &hash)
+}
+
+/// Refuses bytes that are not those of the part.
+pub(super) fn compare(part: &Part, hash: &Running) -> Result<()> {
     if hash.checksum() == part.checksum {
         Ok(())
     } else {
         Err(Error::damaged(format!("{} is not what was written: its checksum differs", part.path)))
     }
-}
-
-/// Files that were never finished, on a local disk.
-fn unfinished(store: &Inner) -> Vec<Finding> {
-    let Some(folder) = store.storage.folder().map(|folder| folder.join(STAGING)) else { return Vec::new() };
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let found = entries.map(|entry| {
-        let name = format!("{STAGING}/{}", entry.file_name().to_string_lossy());
-        Finding::new("unfinished", name, "a file that was being written: a put is under way, or one ended here")
-    });
-    found.collect()
 }

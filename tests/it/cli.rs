@@ -12,6 +12,8 @@ use coldframe::clock::{Clock, SystemClock};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 
+mod copy;
+
 /// A folder with a store in it, and nothing of the user's own settings.
 struct Place {
     folder: TempDir,

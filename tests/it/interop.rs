@@ -280,6 +280,7 @@ async fn records_of_all_kinds(folder: &Path) -> Outcome<Vec<String>> {
         store.put("records/expiring", json!(1)).expires_in(Duration::from_secs(86_400)).await?,
         store.put("records/told", table()).title("Trips").description("By day.\nOf 2013.").metadata(note).await?,
     ];
+    references.push(store.copy("records/told", &store).key("records/copied").await?.reference);
     for key in ODD_KEYS {
         references.push(store.put(format!("records/{key}").as_str(), json!("odd")).await?);
     }

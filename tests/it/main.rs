@@ -12,6 +12,7 @@
 mod architecture;
 mod cli;
 mod conformance;
+mod copy;
 mod counting;
 mod faults;
 mod faulty;
@@ -30,4 +31,6 @@ mod roundtrip;
 mod script;
 mod servers;
 mod support;
+mod synced;
+mod unfinished;
 mod wide;

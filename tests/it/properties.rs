@@ -279,6 +279,10 @@ fn reference_json() -> impl Strategy<Value = Json> {
                 json["schema"] = Json::Null;
                 json["lossy"] = json!([{"column": "x"}]);
                 json["created"] = json!(at);
+                if located {
+                    json["copied_from"] = json!({"key": "a/b", "version": version, "created": at, "later": newer,
+                                                 "write": "01JD0000000000000000000001"});
+                }
                 json["expires"] = if expires { json!(at) } else { Json::Null };
                 json["title"] = Json::Null;
                 json["metadata"] = json!({"m": metadata});

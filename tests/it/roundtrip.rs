@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::datatypes::*;
-use coldframe::{ErrorKind, Value};
+use coldframe::{ErrorKind, ResultStore, Value};
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
 
 use crate::support::{REFUSED_BY_PARQUET, batch_of, every_type, local, memory};
 
@@ -124,5 +127,24 @@ async fn values_of_size_zero() {
         let error = store.put("zero", nested).serializer("arrow").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         assert!(error.message().contains("`nested`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn arrow_data_is_read_wherever_in_memory_it_begins() {
+    for serializer in ["arrow", "arrow/lz4", "arrow/zstd", "compressed(lz4)/arrow"] {
+        let objects = Arc::new(InMemory::new());
+        let store = ResultStore::with_object_store(objects.clone(), "").unwrap();
+        let batch = batch_of(every_type());
+        let reference = store.put("k", &batch).serializer(serializer).await.unwrap();
+        let path = Path::parse(&reference.written().unwrap().parts[0].path).unwrap();
+        let bytes = objects.get(&path).await.unwrap().bytes().await.unwrap();
+        for before in 0..16 {
+            // As what comes over a network: a piece of a larger buffer, which the store in memory hands on as it is.
+            let padded = bytes::Bytes::from([&vec![0; before][..], &bytes].concat());
+            objects.put(&path, padded.slice(before..).into()).await.unwrap();
+            let found = store.get(&reference).await.unwrap().into_table().unwrap().to_batch().unwrap();
+            assert_eq!(found, batch, "{serializer}, {before}");
+        }
     }
 }

@@ -157,7 +157,7 @@ impl File {
         let mut ahead = self.read_ahead(Self::steps(&self.dictionaries, u64::MAX)?);
         let mut blocks = self.dictionaries.iter();
         while let Some(read) = ahead.next().await? {
-            for (buffer, block) in read.into_iter().map(Buffer::from).zip(&mut blocks) {
+            for (buffer, block) in read.into_iter().map(aligned).zip(&mut blocks) {
                 guarded(|| {
                     check_message(&buffer, block, self.limit)?;
                     decoder.read_dictionary(block, &buffer).map_err(decode_error)
@@ -201,7 +201,7 @@ impl File {
                 () = sender.closed() => return Ok(()),
             };
             let Some(read) = read else { break };
-            for (buffer, block) in read.into_iter().map(Buffer::from).zip(&mut blocks) {
+            for (buffer, block) in read.into_iter().map(aligned).zip(&mut blocks) {
                 let end = start + guarded(|| header_rows(&buffer))?;
                 if end > total {
                     return Err(Error::damaged("the Arrow file has more rows than was written"));
@@ -267,6 +267,13 @@ async fn read_footer(source: &dyn Source) -> Result<(Bytes, u64)> {
     };
     let footer = tail.len().checked_sub(10).filter(|_| tail.ends_with(MAGIC)).map(|end| tail.slice(..end));
     Ok((footer.ok_or_else(malformed)?, part.size.saturating_sub(tail.len() as u64)))
+}
+
+/// The bytes of a block, where numbers of any width may lie: what comes over a network begins anywhere, and the Arrow
+/// library moves all such buffers to where they may lie but the offsets of unions, at which it panics.
+fn aligned(bytes: Bytes) -> Buffer {
+    let aligned = bytes.as_ptr().addr().is_multiple_of(align_of::<i128>());
+    if aligned { Buffer::from(bytes) } else { Buffer::from(&*bytes) }
 }
 
 /// The message in a block, past the marker and the length before it.

@@ -1,0 +1,15 @@
+//! A container of Azure Blob Storage.
+
+use std::sync::Arc;
+
+use object_store::azure::MicrosoftAzureBuilder;
+
+use super::super::location::Location;
+use super::{Connected, builder};
+use crate::error::Result;
+
+/// Connects to a container. It has no list of uploads: Azure drops the parts of an unfinished one by itself.
+pub(super) fn connect(container: MicrosoftAzureBuilder, _: &Location) -> Result<Connected> {
+    let store = container.build().map_err(builder::refused)?;
+    Ok((Arc::new(store), None))
+}

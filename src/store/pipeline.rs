@@ -1,0 +1,182 @@
+//! From content to data objects: input, encoder and upload, one behind the other, all at work.
+//!
+//! ```text
+//! content ─▶ pieces ─▶ encoder (a blocking thread) ─▶ steps ─▶ upload (in parts)
+//! ```
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::{FutureExt, Stream, TryStreamExt};
+use object_store::path::Path;
+use serde_json::Map;
+use tokio::sync::mpsc;
+
+use super::{Inner, Progress, layout};
+use crate::error::{Error, ErrorKind, Result};
+use crate::reference::{Key, Part, WriteId};
+use crate::serializer::{EncodedPart, Encoder, Output, Piece, Sink};
+use crate::storage::Upload;
+use crate::value::Content;
+
+const MOST_PARTS: usize = 1_000;
+/// What an encoder hands on at once, so that a large column chunk does not arrive in one piece.
+const STEP_BYTES: usize = 1024 * 1024;
+
+/// Encodes and uploads the content; `uncommitted` holds the paths of what it has begun to write.
+pub(super) async fn stream(
+    content: Content,
+    encoder: Box<dyn Encoder>,
+    writer: PartWriter,
+    uncommitted: &mut Vec<Path>,
+) -> Result<Vec<Part>> {
+    let (pieces, feed) = mpsc::channel(1);
+    let (steps, output) = mpsc::channel(4);
+    let progress = writer.progress.clone();
+    let encoding = async {
+        let encoded = tokio::task::spawn_blocking(move || encode(encoder, feed, steps)).await;
+        encoded.map_err(|error| Error::internal(format!("the encoder gave up: {error}")))?
+    };
+    let ((), (), parts) =
+        tokio::try_join!(take_in(content, pieces, &progress), encoding, writer.write(output, uncommitted))?;
+    if parts.is_empty() { Err(unended()) } else { Ok(parts) }
+}
+
+enum Feed {
+    Piece(Piece),
+    End,
+}
+
+/// Takes the content piece by piece; waits while the encoder is busy.
+async fn take_in(content: Content, pieces: mpsc::Sender<Feed>, progress: &Progress) -> Result<()> {
+    // Where the encoder is gone, its own error tells why.
+    match content {
+        Content::Table(mut batches) => {
+            while let Some(batch) = next_of(&mut batches).await? {
+                progress.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                if pieces.send(Feed::Piece(Piece::Batch(batch))).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Content::Bytes(mut stream) => {
+            while let Some(bytes) = next_of(&mut stream).await? {
+                if pieces.send(Feed::Piece(Piece::Bytes(bytes))).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Content::Json(value) => {
+            if pieces.send(Feed::Piece(Piece::Json(value))).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    let _ = pieces.send(Feed::End).await;
+    Ok(())
+}
+
+/// The next item of the caller's stream; one that panics has failed like any other.
+async fn next_of<T>(stream: &mut (impl Stream<Item = Result<T>> + Unpin)) -> Result<Option<T>> {
+    match AssertUnwindSafe(stream.try_next()).catch_unwind().await {
+        Ok(next) => next,
+        Err(_) => Err(Error::new(ErrorKind::Input, "the stream of data panicked")
+            .with_hint("nothing was stored: mend whatever produces the data")),
+    }
+}
+
+enum Step {
+    Bytes(Bytes),
+    EndPart(Box<EncodedPart>),
+}
+
+fn encode(mut encoder: Box<dyn Encoder>, mut feed: mpsc::Receiver<Feed>, steps: mpsc::Sender<Step>) -> Result<()> {
+    let mut sink = Sink::new(Steps(steps));
+    loop {
+        match feed.blocking_recv() {
+            Some(Feed::Piece(piece)) => encoder.write(piece, &mut sink)?,
+            Some(Feed::End) => {
+                encoder.finish(&mut sink)?;
+                return if sink.position() == 0 { Ok(()) } else { Err(unended()) };
+            }
+            None => return Err(abandoned()),
+        }
+    }
+}
+
+fn unended() -> Error {
+    Error::internal("the serializer did not end its last part")
+}
+
+fn abandoned() -> Error {
+    Error::new(ErrorKind::Cancelled, "the put was given up")
+}
+
+struct Steps(mpsc::Sender<Step>);
+
+impl Output for Steps {
+    fn bytes(&mut self, mut bytes: Bytes) -> Result<()> {
+        while !bytes.is_empty() {
+            let step = bytes.split_to(STEP_BYTES.min(bytes.len()));
+            self.0.blocking_send(Step::Bytes(step)).map_err(|_| abandoned())?;
+        }
+        Ok(())
+    }
+
+    fn end_part(&mut self, part: EncodedPart) -> Result<()> {
+        self.0.blocking_send(Step::EndPart(Box::new(part))).map_err(|_| abandoned())
+    }
+}
+
+/// Uploads the parts of one put.
+pub(super) struct PartWriter {
+    pub(super) store: Arc<Inner>,
+    pub(super) key: Key,
+    pub(super) write: WriteId,
+    pub(super) extension: String,
+    pub(super) progress: Arc<Progress>,
+}
+
+impl PartWriter {
+    async fn write(self, mut steps: mpsc::Receiver<Step>, uncommitted: &mut Vec<Path>) -> Result<Vec<Part>> {
+        let mut parts: Vec<Part> = Vec::new();
+        let mut open: Option<Upload> = None;
+        while let Some(step) = steps.recv().await {
+            let path = layout::data(&self.key, self.write, parts.len(), &self.extension)?;
+            let upload = open.get_or_insert_with(|| {
+                uncommitted.push(path.clone());
+                Upload::new(&self.store.storage, path.clone(), self.store.memory / 4)
+            });
+            match step {
+                Step::Bytes(bytes) => {
+                    self.progress.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                    upload.push(bytes).await?;
+                }
+                Step::EndPart(part) => {
+                    if let Some(upload) = open.take() {
+                        upload.finish().await?;
+                    }
+                    parts.push(described(*part, path.to_string()));
+                    if parts.len() > MOST_PARTS {
+                        return Err(Error::new(
+                            ErrorKind::Unsupported,
+                            format!("the table takes more than {MOST_PARTS} parts"),
+                        )
+                        .with_hint(
+                            "its dictionaries differ too much for their key type: use a wider one, or plain text",
+                        ));
+                    }
+                }
+            }
+        }
+        Ok(parts)
+    }
+}
+
+fn described(part: EncodedPart, path: String) -> Part {
+    let extents = part.extents.map(|extents| extents.encode());
+    let EncodedPart { size, checksum, rows, footer, index, .. } = part;
+    Part { path, size, rows, checksum, footer, index, extents, other: Map::new() }
+}
