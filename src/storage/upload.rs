@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use tokio::sync::oneshot;
 
 use super::{Cleaning, Storage, failure};
 use crate::error::{Error, Result};
@@ -97,7 +98,10 @@ impl Upload {
         }
         let multipart = match &mut self.multipart {
             Some(multipart) => multipart,
-            None => self.multipart.insert(self.store.put_multipart(&self.path).await.map_err(failure)?),
+            None => {
+                let started = self.start().await?;
+                self.multipart.insert(started)
+            }
         };
         let sending = tokio::spawn(multipart.put_part(payload));
         let sending = async move {
@@ -110,6 +114,20 @@ impl Upload {
         self.in_flight_bytes += bytes;
         self.in_flight.push_back((bytes, sending.boxed()));
         Ok(())
+    }
+
+    /// Starts the upload in parts. Where nobody waits for it any more once it has a name, it is aborted by that name: a
+    /// request that is dropped on its way could start one that nobody knows.
+    async fn start(&mut self) -> Result<Box<dyn MultipartUpload>> {
+        let (sender, receiver) = oneshot::channel();
+        let (store, path) = (self.store.clone(), self.path.clone());
+        self.cleaning.start(async move {
+            let started = store.put_multipart(&path).await.map_err(failure);
+            if let Err(Ok(multipart)) = sender.send(started) {
+                abort(multipart).await;
+            }
+        });
+        receiver.await.map_err(|_| Error::internal("a request ended without an answer"))?
     }
 
     async fn wait_for_one(&mut self) -> Result<()> {

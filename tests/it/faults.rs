@@ -11,6 +11,7 @@ mod commit;
 mod damage;
 mod deletes;
 mod disk;
+mod http;
 mod input;
 mod kill;
 mod lifetime;

@@ -32,26 +32,19 @@ pub(crate) enum Place {
 impl Place {
     /// A fresh storage there, where nothing fails yet.
     pub(crate) async fn faulty(self) -> Faulty {
+        let Self::On(server) = self else { return Faulty::new() };
         let script = Arc::new(Script::default());
-        let (sound, way): (Arc<dyn ObjectStore>, _) = match self {
-            Self::Memory => {
-                let memory = Arc::new(InMemory::new());
-                (memory.clone(), Way::Memory(FaultyStore::new(memory, script.clone())))
-            }
-            Self::On(server) => {
-                let (direct, location) = (server.url().unwrap(), server.fresh());
-                let front = Front {
-                    protocol: if server == Server::Azure { Protocol::Azure } else { Protocol::S3 },
-                    server: direct.trim_start_matches("http://").to_owned(),
-                    root: location[location.find("//").unwrap() + 1..].to_owned(),
-                    latency: Duration::ZERO,
-                    unsigned: server.unsigned(&direct, &location),
-                };
-                let proxy = Proxy::start(front, script.clone()).await.unwrap();
-                (server.objects(&direct, &location), Way::Server { server, proxy, direct, location })
-            }
+        let (direct, location) = (server.url().unwrap(), server.fresh());
+        let front = Front {
+            protocol: if server == Server::Azure { Protocol::Azure } else { Protocol::S3 },
+            server: direct.trim_start_matches("http://").to_owned(),
+            root: location[location.find("//").unwrap() + 1..].to_owned(),
+            latency: Duration::ZERO,
+            unsigned: server.unsigned(&direct, &location),
         };
-        Faulty { script, sound, way: Arc::new(way) }
+        let proxy = Proxy::start(front, script.clone()).await.unwrap();
+        let sound = server.objects(&direct, &location);
+        Faulty { script, sound, way: Arc::new(Way::Server { server, proxy, direct, location }) }
     }
 
     /// The fault that makes a request fail however often it is sent. Where a client stands in between that sends a
@@ -110,6 +103,13 @@ enum Way {
 }
 
 impl Faulty {
+    /// A storage in memory where nothing fails yet.
+    pub(crate) fn new() -> Self {
+        let (script, sound) = (Arc::new(Script::default()), Arc::new(InMemory::new()));
+        let way = Way::Memory(FaultyStore::new(sound.clone(), script.clone()));
+        Self { script, sound, way: Arc::new(way) }
+    }
+
     /// From now on, requests are counted from 0 and do what `script` says.
     pub(crate) fn script(&self, script: impl FnMut(&Request) -> Option<Fault> + Send + 'static) {
         self.script.write(script);
@@ -129,9 +129,9 @@ impl Faulty {
         });
     }
 
-    /// Nothing fails from now on.
+    /// Nothing fails from now on; what failed so far is still known.
     pub(crate) fn heal(&self) {
-        self.script(|_| None);
+        self.script.end();
     }
 
     /// How many requests met a fault since the script began.
@@ -139,9 +139,9 @@ impl Faulty {
         self.script.fired().len()
     }
 
-    /// Whether a listing met a fault since the script began.
-    pub(crate) fn listing_failed(&self) -> bool {
-        self.script.fired().iter().any(|request| request.op == Op::List)
+    /// The requests that met a fault since the script began.
+    pub(crate) fn failed(&self) -> Vec<Request> {
+        self.script.fired()
     }
 
     /// How many requests were made since the script began.

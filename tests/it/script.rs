@@ -110,6 +110,11 @@ impl Script {
         *current = Box::new(decide);
     }
 
+    /// No request meets a fault from now on.
+    pub(crate) fn end(&self) {
+        *self.decide.lock().unwrap() = Box::new(|_| None);
+    }
+
     /// The requests that met a fault since the script began.
     pub(crate) fn fired(&self) -> Vec<Request> {
         self.fired.lock().unwrap().clone()

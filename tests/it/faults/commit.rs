@@ -7,7 +7,7 @@ use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
 use super::{LARGE, PARTED, assert_clean, assert_sound, live, noise, table};
-use crate::faulty::{Fault, Landed, Op, Place, Request, TestClock, everywhere};
+use crate::faulty::{Fault, Landed, Op, Place, Request, TestClock, everywhere, on_server};
 use crate::support::{numbers, small};
 
 everywhere! {
@@ -24,6 +24,8 @@ everywhere! {
     a_storage_that_overwrites_is_refused_before_anything_is_committed,
     a_store_of_an_unknown_format_is_refused,
 }
+
+on_server!(on_gcs, Gcs, a_storage_that_overwrites_is_refused_before_anything_is_committed);
 
 async fn a_commit_whose_reply_is_lost_succeeds_exactly_once(place: Place) {
     let faulty = place.faulty().await;

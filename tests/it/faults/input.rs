@@ -10,7 +10,7 @@ use coldframe::{Batches, Content, Descriptor, Error, ErrorKind, Registry, Result
 use futures::stream::{self, StreamExt};
 
 use super::{assert_clean, live, noise};
-use crate::faulty::{Place, TestClock};
+use crate::faulty::{Faulty, TestClock};
 use crate::support::small;
 
 /// Where a serializer or stream gives up, and how.
@@ -50,7 +50,7 @@ async fn a_stream_that_fails_or_panics_ends_the_put_and_leaves_nothing() {
     for way in [Way::Fail, Way::Panic] {
         for (good, batch) in [(0, &small()), (3, &small()), (5, &large)] {
             for serializer in ["parquet", "arrow"] {
-                let faulty = Place::Memory.faulty().await;
+                let faulty = Faulty::new();
                 let store = faulty.store(TestClock::default()).await;
                 let put = store.put("k", broken_batches(good, way, batch)).serializer(serializer);
                 let error = put.expires_in(std::time::Duration::from_secs(3600)).await.unwrap_err();
@@ -67,7 +67,7 @@ async fn a_stream_that_fails_or_panics_ends_the_put_and_leaves_nothing() {
 #[tokio::test]
 async fn a_stream_of_bytes_that_fails_or_panics_ends_the_put_and_leaves_nothing() {
     for way in [Way::Fail, Way::Panic] {
-        let faulty = Place::Memory.faulty().await;
+        let faulty = Faulty::new();
         let store = faulty.store(TestClock::default()).await;
         let pieces = stream::iter(0..20).map(move |number| {
             if number == 19 {
@@ -96,7 +96,7 @@ async fn a_reader_that_panics_ends_the_put() {
             self.0.clone()
         }
     }
-    let faulty = Place::Memory.faulty().await;
+    let faulty = Faulty::new();
     let store = faulty.store(TestClock::default()).await;
     let error = store.put("k", Batches::from_reader(Panics(small().schema()))).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input, "{error:?}");
@@ -162,7 +162,7 @@ impl Encoder for DefectiveEncoder {
 async fn a_serializer_that_fails_or_panics_or_forgets_its_end_leaves_nothing() {
     let ways = [(Way::Fail, false), (Way::Fail, true), (Way::Panic, false), (Way::Panic, true), (Way::Forget, true)];
     for (way, at_the_end) in ways {
-        let faulty = Place::Memory.faulty().await;
+        let faulty = Faulty::new();
         let store = faulty.store(TestClock::default()).await;
         let serializer = Defective { way, at_the_end };
         let error = store.put("k", vec![small(); 3]).serializer(serializer).await.unwrap_err();
@@ -176,7 +176,7 @@ async fn a_serializer_that_fails_or_panics_or_forgets_its_end_leaves_nothing() {
 
 #[tokio::test]
 async fn a_result_whose_serializer_is_not_known_here_is_refused_by_its_name() {
-    let faulty = Place::Memory.faulty().await;
+    let faulty = Faulty::new();
     let mut registry = Registry::default();
     registry.register("upside-down", |_| Ok(Arc::new(Inverted))).unwrap();
     let builder = coldframe::ResultStore::builder().registry(registry).object_store(faulty.inner(), "");
