@@ -67,7 +67,7 @@ pub use query::{Query, Rows};
 pub use reference::{Descriptor, Key, Origin, Part, ResultReference, Section, Version, WriteId, Written};
 pub use result::{Producer, TaskResult, TaskResults};
 pub use serializer::{Registry, Serializer};
-pub use storage::{Configuration, Setting};
+pub use storage::{CacheSettings, Configuration, Setting};
 pub use store::{
     Condition, Copied, Copying, Delete, Deletion, Finding, IntoTarget, List, Opened, Page, Progress, Put, ResultStore,
     Scan, StoreBuilder, Target, Verification, VersionEntry, VersionState,

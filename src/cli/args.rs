@@ -27,6 +27,15 @@ Exit codes:
 
 const WHAT: &str = "KEY, KEY@N, a reference as JSON, a file that holds one, or - to read one from standard input";
 
+const CACHE: &str = "\
+Data that is read from a remote storage is kept in a folder on the local disk, checked each time it is used, and never
+changes; what was not used for the longest time goes first. References are always read from the storage.
+
+  COLDFRAME_CACHE=10GiB          how much it may hold; off switches it off
+  COLDFRAME_CACHE_FOLDER=FOLDER  where it lies
+
+or `cache` and `cache_folder` in coldframe.toml.";
+
 /// Keeps tables between tasks: a table goes in, a small reference comes out, the same table comes back.
 #[derive(Debug, Parser)]
 #[command(name = "coldframe", version, after_help = EXIT_CODES, disable_help_subcommand = true)]
@@ -78,8 +87,19 @@ pub(super) enum Command {
     Verify(Verify),
     /// Show what is configured, and where each setting comes from
     Config,
+    /// Show or clear the local cache of data that was read from S3, GCS or Azure
+    #[command(subcommand, after_help = CACHE)]
+    Cache(CacheCommand),
     /// Print a completion script for a shell
     Completions(Completions),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(super) enum CacheCommand {
+    /// Show its folder, its limit, and what it holds
+    Info,
+    /// Remove everything that it holds, and say how much that was
+    Clear,
 }
 
 #[derive(Debug, Args)]

@@ -27,14 +27,17 @@ pub(super) async fn run(context: &Context, arguments: Get) -> Outcome {
         Ok(opened) => opened,
         Err(error) => return Err(what::suggest(&store, key.as_str(), error).await.into()),
     };
-    match opened.kind() {
+    let outcome = match opened.kind() {
         "table" => Box::pin(table(context, &arguments, format, &opened)).await,
         "bytes" => Box::pin(bytes(&arguments, format, &opened)).await,
         _ => match opened.value().await? {
             Value::Json(value) => value_out(&arguments, format, &value).await,
             _ => Err(Error::internal(format!("a result of kind {} has no JSON value", opened.kind())).into()),
         },
-    }
+    };
+    // What was read is still being written to the cache; a process that ends now would fetch it again next time.
+    store.settled().await;
+    outcome
 }
 
 /// The format that a file's extension says, unless it was said by name.

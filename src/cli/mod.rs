@@ -1,10 +1,11 @@
-//! The command line: `coldframe put get ls show versions rm cp verify config completions`.
+//! The command line: `coldframe put get ls show versions rm cp verify config cache completions`.
 //!
 //! [`run`] parses (`args`), runs one command under the eyes of Ctrl-C, and turns its outcome into an exit code
 //! (`failure`). There is one file per command. `input` tells what a file is and opens it for `put`; `export` writes what
 //! `get` reads.
 
 mod args;
+mod cache;
 mod completions;
 mod config;
 mod context;
@@ -133,6 +134,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Cp(arguments) => Box::pin(cp::run(context, arguments)).await,
         Command::Verify(arguments) => Box::pin(verify::run(context, &arguments)).await,
         Command::Config => config::run(context),
+        Command::Cache(command) => cache::run(context, command).await,
         Command::Completions(arguments) => completions::run(context, &arguments),
     }
 }

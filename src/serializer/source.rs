@@ -29,6 +29,12 @@ pub trait Source: Debug + Send + Sync {
     ///
     /// What the storage fails with; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the part is shorter.
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>>;
+
+    /// Told that bytes which it gave are not what was written. Whether they may have come from a copy, which it will
+    /// not read from any more: then reading them again is worth it.
+    async fn distrust(&self) -> bool {
+        false
+    }
 }
 
 /// Reads one range.
@@ -49,8 +55,12 @@ pub async fn read_section(source: &dyn Source, section: &Section, end: u64, what
     let start = end
         .checked_sub(section.size)
         .ok_or_else(|| Error::damaged(format!("the {what} would be larger than the file")))?;
-    let bytes = read_range(source, start..end).await?;
-    if source.is_checked() || section.checksum.matches(&bytes) {
+    let fits = |bytes: &Bytes| source.is_checked() || section.checksum.matches(bytes);
+    let mut bytes = read_range(source, start..end).await?;
+    if !fits(&bytes) && source.distrust().await {
+        bytes = read_range(source, start..end).await?;
+    }
+    if fits(&bytes) {
         Ok(bytes)
     } else {
         Err(Error::damaged(format!("the {what} is not what was written: its checksum differs")))
@@ -140,9 +150,13 @@ impl CheckedSource {
         let covering = ranges.iter().map(|range| self.covering(range)).collect::<Result<Vec<_>>>()?;
         let wanted = merged(&covering);
         let fetches: Vec<Range<u64>> = wanted.iter().map(|run| self.bytes_of(run)).collect();
-        let fetched = self.source.read(&fetches).await?;
-        for (run, bytes) in wanted.iter().zip(&fetched) {
-            self.check(run, bytes)?;
+        let mut fetched = self.source.read(&fetches).await?;
+        if let Err(damage) = self.check_all(&wanted, &fetched) {
+            if !self.source.distrust().await {
+                return Err(damage);
+            }
+            fetched = self.source.read(&fetches).await?;
+            self.check_all(&wanted, &fetched)?;
         }
         let cut = ranges.iter().zip(&covering).map(|(range, extents)| {
             if range.is_empty() {
@@ -182,6 +196,10 @@ impl CheckedSource {
             Some([only]) => only.start..only.end,
             _ => 0..0,
         }
+    }
+
+    fn check_all(&self, runs: &[Range<usize>], fetched: &[Bytes]) -> Result<()> {
+        runs.iter().zip(fetched).try_for_each(|(run, bytes)| self.check(run, bytes))
     }
 
     fn check(&self, run: &Range<usize>, bytes: &Bytes) -> Result<()> {

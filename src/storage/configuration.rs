@@ -3,6 +3,7 @@
 //! ```toml
 //! default = "s3/prod"
 //! serializer = "parquet/zstd(3)"
+//! cache = "10GiB"
 //!
 //! [storage."s3/prod"]
 //! url = "s3://acme/results"
@@ -25,6 +26,8 @@ pub const DEFAULT_STORE: &str = "./.coldframe";
 const STORE: &str = "COLDFRAME_STORE";
 const SERIALIZER: &str = "COLDFRAME_SERIALIZER";
 const MEMORY: &str = "COLDFRAME_MEMORY";
+const CACHE: &str = "COLDFRAME_CACHE";
+const CACHE_FOLDER: &str = "COLDFRAME_CACHE_FOLDER";
 const AMBIENT: [&str; 4] = ["COLDFRAME_", "AWS_", "GOOGLE_", "AZURE_"];
 /// Where the name of whoever runs this stands, on one system or another.
 const USER: [&str; 3] = ["USER", "LOGNAME", "USERNAME"];
@@ -34,6 +37,8 @@ const USER: [&str; 3] = ["USER", "LOGNAME", "USERNAME"];
 pub struct Configuration {
     environment: BTreeMap<String, String>,
     files: Vec<ConfigurationFile>,
+    /// The user's folder for caches.
+    caches: Option<PathBuf>,
 }
 
 #[derive(Clone)]
@@ -48,6 +53,8 @@ struct Content {
     default: Option<String>,
     serializer: Option<String>,
     memory: Option<String>,
+    cache: Option<String>,
+    cache_folder: Option<String>,
     #[serde(default)]
     storage: BTreeMap<String, BTreeMap<String, toml::Value>>,
 }
@@ -86,7 +93,8 @@ impl Configuration {
         let ours = |name: &str| AMBIENT.iter().any(|prefix| name.starts_with(prefix)) || USER.contains(&name);
         let environment = variables.filter(|(name, _)| ours(name)).collect();
         let working = std::env::current_dir().ok();
-        Self::read(environment, working.as_deref(), dirs::config_dir().as_deref())
+        let read = Self::read(environment, working.as_deref(), dirs::config_dir().as_deref())?;
+        Ok(Self { caches: dirs::cache_dir(), ..read })
     }
 
     /// Reads the files that count in `working` and the user's folder `user`, under a given environment.
@@ -101,7 +109,7 @@ impl Configuration {
         let mut paths: Vec<PathBuf> = nearest.into_iter().chain(users).collect();
         paths.dedup();
         let files = paths.into_iter().map(ConfigurationFile::read).collect::<Result<_>>()?;
-        Ok(Self { environment, files })
+        Ok(Self { environment, files, caches: None })
     }
 
     /// No environment and no files.
@@ -159,6 +167,25 @@ impl Configuration {
         })
     }
 
+    pub(super) fn cache_limit_setting(&self) -> Option<Setting> {
+        self.setting("cache", CACHE, |content| content.cache.as_ref())
+    }
+
+    /// The folder of the cache; a relative one in a file starts from that file.
+    pub(super) fn cache_folder_setting(&self) -> Option<Setting> {
+        let of = |value: &Path, origin: String| {
+            Some(Setting { name: "cache_folder".into(), value: value.to_str()?.to_owned(), origin })
+        };
+        if let Some(value) = self.environment.get(CACHE_FOLDER).filter(|value| !value.is_empty()) {
+            return of(Path::new(value), format!("environment variable {CACHE_FOLDER}"));
+        }
+        let said = self.files.iter().find_map(|file| {
+            let folder = file.path.parent().unwrap_or(Path::new("")).join(file.content.cache_folder.as_ref()?);
+            of(&folder, file.path.display().to_string())
+        });
+        said.or_else(|| of(&self.caches.as_ref()?.join("coldframe").join("data"), "default".into()))
+    }
+
     pub(super) fn profile(&self, name: &str) -> Option<Profile> {
         self.files.iter().find_map(|file| {
             let entries = file.content.storage.get(name)?;
@@ -193,6 +220,8 @@ impl Configuration {
             value: "192MiB".into(),
             origin: "default".into(),
         }));
+        settings.push(self.cache_limit());
+        settings.extend(self.cache_folder_setting());
         let shown = |name: &str| !name.starts_with("COLDFRAME_") && !USER.contains(&name);
         for (name, value) in self.environment.iter().filter(|(name, _)| shown(name)) {
             settings.push(Setting {
@@ -227,7 +256,7 @@ impl ConfigurationFile {
     fn read(path: PathBuf) -> Result<Self> {
         let refuse = |why: String| {
             Error::new(ErrorKind::Configuration, format!("{} cannot be used: {why}", path.display()))
-                .with_hint("it holds `default`, `serializer`, `memory` and tables [storage.\"NAME\"] with a `url`")
+                .with_hint("it holds `default`, `serializer`, `memory`, `cache`, `cache_folder` and tables [storage.\"NAME\"] with a `url`")
         };
         let text = std::fs::read_to_string(&path).map_err(|error| refuse(error.to_string()))?;
         // The library's own message would show the line, which may hold a secret.

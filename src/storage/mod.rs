@@ -3,9 +3,12 @@
 //! Everything above sees a [`Storage`]: an object store whose names start at the store's root, a second one that never
 //! repeats a request by itself (for commits), and what is known about both.
 
+mod cache_settings;
+mod cached;
 mod cleaning;
 mod cloud;
 pub mod configuration;
+pub(crate) mod disk_cache;
 mod failure;
 mod local;
 mod location;
@@ -23,6 +26,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 
+pub use self::cache_settings::CacheSettings;
+pub(crate) use self::cached::{CachedObject, ObjectCache};
 pub(crate) use self::cleaning::Cleaning;
 pub use self::configuration::{Configuration, Setting};
 pub(crate) use self::failure::failure;
@@ -152,6 +157,11 @@ impl Storage {
         let Some((uploads, root)) = &self.uploads else { return Ok(()) };
         let path = root.parts().chain(upload.path.parts()).collect();
         uploads.abort(&UnfinishedUpload { path, ..upload.clone() }).await
+    }
+
+    /// Whether reading it goes over a network, as far as its URL says.
+    pub fn is_remote(&self) -> bool {
+        self.url().is_some_and(|url| !url.starts_with("file:") && !url.starts_with("memory:"))
     }
 
     /// Whether listings come in the order of names, so that the first page is enough to find the newest version.

@@ -56,6 +56,14 @@ impl Object {
         Self { whole_bytes: WHOLE_BYTES.min(bytes), ..self }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The bytes of each range, in the order asked.
     pub(crate) async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         if let Some(range) = ranges.iter().find(|range| range.start > range.end || range.end > self.size) {

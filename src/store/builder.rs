@@ -9,7 +9,8 @@ use super::{DEFAULT_MEMORY, Inner, ResultStore};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Result};
 use crate::serializer::Registry;
-use crate::storage::{Configuration, Location, Storage};
+use crate::storage::disk_cache::DiskCache;
+use crate::storage::{CacheSettings, Configuration, Location, ObjectCache, Storage};
 
 /// The least that a put or scan can work with.
 const LEAST_MEMORY: usize = 16 * 1024 * 1024;
@@ -23,6 +24,8 @@ pub struct StoreBuilder {
     options: Vec<(String, String)>,
     durable: Option<bool>,
     memory: Option<usize>,
+    cache: Option<CacheSettings>,
+    cached_as: Option<String>,
     registry: Registry,
     clock: Option<Arc<dyn Clock>>,
     configuration: Option<Configuration>,
@@ -54,6 +57,18 @@ impl StoreBuilder {
     /// How many bytes one put or scan may hold; 192 MiB where absent.
     pub fn memory(self, bytes: usize) -> Self {
         Self { memory: Some(bytes), ..self }
+    }
+
+    /// The cache on the local disk of data that is read from a remote storage (S3, GCS, Azure); as configured where
+    /// absent.
+    pub fn cache(self, cache: CacheSettings) -> Self {
+        Self { cache: Some(cache), ..self }
+    }
+
+    /// Lets the cache keep data of any storage, such as a folder on a slow network drive, or an object store that the
+    /// caller made. `name` tells the storage from all others that the same cache serves.
+    pub fn cached_as(self, name: impl Into<String>) -> Self {
+        Self { cached_as: Some(name.into()), ..self }
     }
 
     /// The serializers that the store knows.
@@ -102,14 +117,64 @@ impl StoreBuilder {
             return Err(Error::invalid(format!("a memory budget of {memory} bytes is too small"))
                 .with_hint(format!("give at least {} MiB", LEAST_MEMORY >> 20)));
         }
-        let inner = Inner {
-            storage,
-            configuration,
-            registry: self.registry,
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            memory,
-            proven: OnceCell::new(),
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let settings = match self.cache {
+            Some(settings) => settings,
+            None => configuration.cache()?,
         };
+        let named = self.cached_as.or_else(|| storage.url().filter(|_| storage.is_remote()).map(str::to_owned));
+        let cache = match (settings, named) {
+            (CacheSettings::On { folder, limit }, Some(name)) => {
+                let disk = DiskCache::new(folder, limit, clock.clone());
+                Some(ObjectCache::new(disk, name, storage.cleaning().clone()))
+            }
+            _ => None,
+        };
+        let inner =
+            Inner { storage, cache, configuration, registry: self.registry, clock, memory, proven: OnceCell::new() };
         Ok(ResultStore { inner: Arc::new(inner) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[tokio::test]
+    async fn remote_storages_are_cached_and_others_if_they_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_str().unwrap().to_owned();
+        let configured = |limit: &str| {
+            let settings = [("COLDFRAME_CACHE_FOLDER", path.as_str()), ("COLDFRAME_CACHE", limit)];
+            let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            Configuration::read(BTreeMap::from(settings), None, None).unwrap()
+        };
+        let builder = |limit: &str| ResultStore::builder().configuration(configured(limit));
+        for url in ["s3://bucket/results", "gs://bucket/results", "az://container/results"] {
+            let with = |limit: &str| builder(limit).option("region", "eu-west-1").location(url);
+            let with = |limit: &str| if url.starts_with("s3") { with(limit) } else { builder(limit).location(url) };
+            match with("1GiB").open().await {
+                Ok(store) => assert!(store.inner.cache.is_some(), "{url}"),
+                // Built without it, or without the account that it needs.
+                Err(error) => {
+                    assert!(matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Configuration), "{error:?}");
+                    continue;
+                }
+            }
+            assert!(with("off").open().await.unwrap().inner.cache.is_none(), "{url}");
+            assert!(with("1GiB").cache(CacheSettings::Off).open().await.unwrap().inner.cache.is_none(), "{url}");
+        }
+        for location in ["memory://", &path] {
+            assert!(builder("1GiB").location(location).open().await.unwrap().inner.cache.is_none());
+            assert!(builder("1GiB").location(location).cached_as("x").open().await.unwrap().inner.cache.is_some());
+            assert!(builder("off").location(location).cached_as("x").open().await.unwrap().inner.cache.is_none());
+        }
+        let error = builder("much").location("memory://").open().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        let objects = Arc::new(object_store::memory::InMemory::new());
+        assert!(ResultStore::with_object_store(objects, "").unwrap().inner.cache.is_none());
     }
 }

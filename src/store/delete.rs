@@ -167,8 +167,12 @@ impl Delete {
         // Somebody else's marker does as well as ours.
         sequence::create(&store.storage, &*store.clock, &marker, bytes, |_| true, in_time).await?;
         let paths = reference.as_ref().and_then(|reference| layout::check_parts(reference).ok());
-        for path in paths.unwrap_or_default() {
-            remove(store, &path).await;
+        let parts = reference.as_ref().and_then(|reference| reference.written()).map(|written| written.parts.iter());
+        for (path, part) in paths.unwrap_or_default().iter().zip(parts.into_iter().flatten()) {
+            remove(store, path).await;
+            if let Some(cache) = &store.cache {
+                cache.evict(path, part.size, part.checksum).await;
+            }
         }
         Ok(())
     }

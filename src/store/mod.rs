@@ -46,7 +46,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::{Key, ResultReference, Version};
 use crate::serializer::Registry;
-use crate::storage::{Configuration, Storage, sequence};
+use crate::storage::{Configuration, ObjectCache, Storage, sequence};
 use crate::value::{IntoContent, Value};
 
 /// How many bytes one put or scan may hold, unless told otherwise.
@@ -78,6 +78,8 @@ pub struct ResultStore {
 
 pub(crate) struct Inner {
     pub(crate) storage: Storage,
+    /// Of the data objects, which never change; references and markers are always read from the storage.
+    pub(crate) cache: Option<ObjectCache>,
     pub(crate) configuration: Configuration,
     pub(crate) registry: Registry,
     pub(crate) clock: Arc<dyn Clock>,
@@ -275,7 +277,8 @@ impl ResultStore {
         aborting.await.map_err(|error| error.during("abort unfinished", prefix))
     }
 
-    /// Waits until the clean-up of puts that were given up has ended; for programs that are about to exit.
+    /// Waits until the clean-up of puts that were given up has ended, and what was read is in the cache; for programs
+    /// that are about to exit.
     pub async fn settled(&self) {
         self.inner.storage.cleaning().settled().await;
     }

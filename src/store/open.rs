@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::literal::Literal;
 use crate::reference::{Descriptor, Key, Part, ResultReference, Version};
 use crate::serializer::{Readable, Serializer, Source, TableReader};
-use crate::storage::Object;
+use crate::storage::{CachedObject, Object};
 use crate::value::Value;
 
 /// A result, opened: its reference is known, and each part's footer is read once it is needed.
@@ -52,7 +52,7 @@ impl Opened {
         // What small parts keep in memory is bounded together.
         let held = (store.memory / 4 / written.parts.len().max(1)) as u64;
         let parts = written.parts.iter().zip(paths).map(|(part, path)| OpenPart {
-            source: Arc::new(PartSource::new(&store, &reference, part, path, held)),
+            source: Arc::new(PartSource::new(&store, &reference, part, path, held).cached()),
             table: OnceCell::new(),
         });
         let parts: Arc<[OpenPart]> = parts.collect();
@@ -305,7 +305,7 @@ pub(super) fn refuse_expired(store: &Inner, reference: &ResultReference) -> Resu
 pub(super) struct PartSource {
     store: Arc<Inner>,
     part: Part,
-    object: Object,
+    object: CachedObject,
     key: Key,
     version: Version,
 }
@@ -322,24 +322,37 @@ impl Source for PartSource {
             read => read,
         }
     }
+
+    async fn distrust(&self) -> bool {
+        self.object.distrust().await
+    }
 }
 
 impl PartSource {
     /// A part of `reference`, of which at most `held` bytes are kept in memory.
     pub(super) fn new(store: &Arc<Inner>, reference: &ResultReference, part: &Part, path: Path, held: u64) -> Self {
+        let object = Object::new(store.storage.store().clone(), path, part.size).holding_at_most(held);
         Self {
             store: store.clone(),
             part: part.clone(),
-            object: Object::new(store.storage.store().clone(), path, part.size).holding_at_most(held),
+            object: CachedObject::new(object),
             key: reference.key().clone(),
             version: reference.version(),
         }
     }
 
-    /// All bytes of the part, in pieces, and not compared with any checksum yet.
+    /// The same, read through the store's cache if it has one.
+    fn cached(self) -> Self {
+        match &self.store.cache {
+            Some(cache) => Self { object: self.object.through(cache, self.part.checksum), ..self },
+            None => self,
+        }
+    }
+
+    /// All bytes of the part as they lie on the storage, in pieces, and not compared with any checksum yet.
     pub(super) fn pieces(&self, step: u64) -> BoxStream<'_, Result<Bytes>> {
         let explain = |error| async { Err(naming(self.part.path.clone())(self.explained(error).await)) };
-        self.object.pieces(step).or_else(explain).boxed()
+        self.object.object().pieces(step).or_else(explain).boxed()
     }
 
     /// A missing data object was deleted with its version, or it is damage.

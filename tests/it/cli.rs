@@ -401,6 +401,48 @@ fn settings_come_with_their_origin() {
 }
 
 #[test]
+fn the_cache_is_shown_and_cleared() {
+    let place = Place::new();
+    let folder = place.path("cache");
+    let run = |arguments: &[&str], settings: &[(&str, &str)]| {
+        let mut command = place.command(arguments);
+        command.env("COLDFRAME_CACHE_FOLDER", &folder).envs(settings.iter().copied());
+        command.output().unwrap()
+    };
+    let json = |output: Output| -> Json { serde_json::from_slice(&succeeded(output).stdout).unwrap() };
+    let none = serde_json::json!({"enabled": true, "folder": folder, "limit": 10_u64 << 30, "bytes": 0, "entries": 0, "objects": 0});
+    assert_eq!(json(run(&["cache", "info", "--json"], &[])), none);
+    assert!(!folder.exists());
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let cache = coldframe::CacheSettings::On { folder: folder.clone(), limit: 1 << 30 };
+        let builder = coldframe::ResultStore::builder().configuration(coldframe::Configuration::empty());
+        let store = builder.location("memory://").cached_as("test").cache(cache).open().await.unwrap();
+        let reference = store.put("k", bytes::Bytes::from(vec![7; 10_000])).await.unwrap();
+        store.get(&reference).await.unwrap();
+        store.settled().await;
+    });
+    let held = json(run(&["cache", "info", "--json"], &[("COLDFRAME_CACHE", "1GiB")]));
+    let sizes = ["limit", "bytes", "entries", "objects"].map(|name| held[name].as_u64().unwrap());
+    assert_eq!(sizes, [1 << 30, 12_288, 1, 1]);
+    let shown = text(&succeeded(run(&["cache", "info"], &[("COLDFRAME_CACHE", "off")])).stdout);
+    assert!(shown.contains("the cache is off") && shown.contains("12.0 KiB"), "{shown}");
+    let settings = text(&succeeded(run(&["config"], &[("COLDFRAME_CACHE", "off")])).stdout);
+    assert!(settings.contains("COLDFRAME_CACHE_FOLDER") && settings.contains("cache "), "{settings}");
+    let cleared = succeeded(run(&["cache", "clear"], &[]));
+    assert!(text(&cleared.stderr).contains("removed 1 entry of 1 object, 12.0 KiB"), "{}", text(&cleared.stderr));
+    assert_eq!(text(&cleared.stdout), "");
+    let again = json(run(&["cache", "clear", "--json"], &[]));
+    assert_eq!(again, serde_json::json!({"folder": folder, "bytes": 0, "entries": 0, "objects": 0}));
+    assert_eq!(failed(run(&["cache", "info"], &[("COLDFRAME_CACHE", "much")])).0, 6);
+    let (code, told) =
+        failed(run(&["cache", "clear"], &[("COLDFRAME_CACHE_FOLDER", place.folder.path().to_str().unwrap())]));
+    assert!(code == 6 && told.contains("is no cache"), "{told}");
+    assert!(folder.join("coldframe-cache.json").exists());
+    let help = place.out(&["cache", "--help"]);
+    assert!(help.contains("COLDFRAME_CACHE=10GiB") && help.contains("clear"), "{help}");
+}
+
+#[test]
 fn usage_and_help() {
     let place = Place::new();
     assert_eq!(place.fails(&[]).0, 2);

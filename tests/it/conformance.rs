@@ -1,7 +1,7 @@
 //! The public suite over every storage and serializer that this machine has.
 
 use coldframe::conformance::{storage, tables, values};
-use coldframe::{Configuration, ResultStore};
+use coldframe::{CacheSettings, Configuration, ResultStore};
 
 use crate::servers::Server;
 use crate::support::{local, memory};
@@ -65,6 +65,16 @@ async fn on_s3() {
     if let Some(store) = Server::S3.store().await {
         everything(&store).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_s3_through_the_cache() {
+    let Some(url) = Server::S3.url() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    // So little that entries come and go.
+    let cache = CacheSettings::On { folder: folder.path().join("cache"), limit: 8 << 20 };
+    let store = Server::S3.builder(&url, &Server::S3.fresh()).cache(cache).open().await.unwrap();
+    everything(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ mod cli;
 mod conformance;
 mod copy;
 mod counting;
+mod disk_cache;
 mod faults;
 mod faulty;
 mod generate;
