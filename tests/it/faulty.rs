@@ -164,6 +164,14 @@ impl Faulty {
         self.script.release();
     }
 
+    /// The storage with the script in front of it.
+    pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
+        match &*self.way {
+            Way::Memory(store) => Arc::new(store.clone()),
+            Way::Server { server, proxy, location, .. } => server.objects(&proxy.url(), location),
+        }
+    }
+
     /// The storage itself, which never fails.
     pub(crate) fn inner(&self) -> Arc<dyn ObjectStore> {
         self.sound.clone()

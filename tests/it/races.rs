@@ -142,9 +142,11 @@ async fn writers_of_one_key_all_succeed_and_each_number_has_one_winner(ground: G
     let site = ground.prepare();
     let stores = site.pair().await;
     let over = Arc::new(AtomicBool::new(false));
-    let readers = stores.clone().map(|store| tokio::spawn(read_whole_tables(store, ground.choose(usize::MAX, 20), over.clone())));
+    let readers =
+        stores.clone().map(|store| tokio::spawn(read_whole_tables(store, ground.choose(usize::MAX, 20), over.clone())));
     let put = |writer: i64| stores[writer as usize % 2].put("a/k", of(writer)).into_future();
-    let references: Vec<ResultReference> = race(ground.racers(), put).await.into_iter().collect::<Result<_, _>>().unwrap();
+    let references: Vec<ResultReference> =
+        race(ground.racers(), put).await.into_iter().collect::<Result<_, _>>().unwrap();
     over.store(true, Ordering::SeqCst);
     for reader in readers {
         assert!(reader.await.unwrap() > 0);
@@ -254,7 +256,8 @@ async fn deletes_racing_with_puts_lose_no_put_and_reuse_no_number(ground: Ground
             }
         }
     };
-    let done: Vec<Option<ResultReference>> = race(ground.racers(), work).await.into_iter().collect::<Result<_, _>>().unwrap();
+    let done: Vec<Option<ResultReference>> =
+        race(ground.racers(), work).await.into_iter().collect::<Result<_, _>>().unwrap();
     let versions = stores[0].versions("k").await.unwrap();
     let numbers: Vec<u64> = versions.iter().map(|entry| entry.version.get()).collect();
     let puts = done.iter().flatten().count() as u64;
