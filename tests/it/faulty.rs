@@ -216,6 +216,14 @@ impl Faulty {
         (path, bytes)
     }
 
+    /// Where it lies, and how a client gets there through what stands in front of it.
+    pub(crate) fn way_in(&self) -> Option<(String, String)> {
+        match &*self.way {
+            Way::Memory(_) => None,
+            Way::Server { proxy, location, .. } => Some((proxy.url(), location.clone())),
+        }
+    }
+
     /// Opens a store on it, step by step.
     pub(crate) fn builder(&self) -> StoreBuilder {
         match &*self.way {

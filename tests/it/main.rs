@@ -30,6 +30,7 @@ mod requests;
 mod results;
 mod roundtrip;
 mod script;
+mod secrets;
 mod servers;
 mod support;
 mod synced;

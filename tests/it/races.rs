@@ -118,7 +118,7 @@ on_every_storage! {
     writers_of_one_key_all_succeed_and_each_number_has_one_winner,
     of_conditional_writers_exactly_one_wins_and_the_others_leave_no_data,
     of_writers_after_one_version_exactly_one_wins_each_round,
-    of_creates_of_a_name_exactly_one_wins_a_hundred_times,
+    of_creates_of_a_name_exactly_one_wins_each_time,
     deletes_racing_with_puts_lose_no_put_and_reuse_no_number,
     deletes_racing_with_each_other_all_succeed,
     a_reader_racing_with_a_delete_gets_all_or_is_told_that_it_is_gone,
@@ -341,11 +341,12 @@ async fn first_puts_racing_on_an_empty_storage_all_succeed(ground: Ground) {
     }
 }
 
-/// A hundred rounds of the one request that a commit is, and of nothing else.
-async fn of_creates_of_a_name_exactly_one_wins_a_hundred_times(ground: Ground) {
+/// Rounds of the one request that a commit is, and of nothing else.
+async fn of_creates_of_a_name_exactly_one_wins_each_time(ground: Ground) {
     let site = ground.prepare();
     let storages: Vec<Storage> = (0..2).map(|_| site.storage()).collect();
-    for round in 0..100 {
+    // Nor does Google's dialect need as many rounds.
+    for round in 0..if ground == Ground::On(Server::Gcs) { 25 } else { 100 } {
         let path = Path::from(format!("names/{round}"));
         let create = |writer: i64| {
             let (storage, path) = (storages[writer as usize % 2].clone(), path.clone());

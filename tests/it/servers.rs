@@ -19,7 +19,8 @@ use crate::proxy::Unsigned;
 
 /// The account that the emulator of Azure Blob Storage publishes in its documentation.
 const ACCOUNT: &str = "devstoreaccount1";
-const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+pub(crate) const ACCOUNT_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A server, by the protocol that it speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

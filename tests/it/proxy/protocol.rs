@@ -86,27 +86,51 @@ impl Protocol {
                 (StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.".to_owned())
             }
             (Fault::TooMany, _) => (StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "Slow down.".to_owned()),
-            (Fault::Echo, _) => (StatusCode::FORBIDDEN, "SignatureDoesNotMatch", echoed(parts)),
+            (Fault::Echo, Self::S3) => {
+                let message = "The request signature we calculated does not match the signature you provided.";
+                (StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message.to_owned())
+            }
+            (Fault::Echo, Self::Azure) => {
+                let message = "Server failed to authenticate the request. Make sure the value of Authorization header \
+                               is formed correctly including the signature.\nRequestId:1\nTime:2026-01-01T00:00:00Z";
+                (StatusCode::FORBIDDEN, "AuthenticationFailed", message.to_owned())
+            }
             (_, Self::S3) => (StatusCode::FORBIDDEN, "AccessDenied", "Access Denied".to_owned()),
             (_, Self::Azure) => {
                 let message = "This request is not authorized to perform this operation using this permission.";
                 (StatusCode::FORBIDDEN, "AuthorizationPermissionMismatch", message.to_owned())
             }
         };
+        let detail = if fault == Fault::Echo { self.echoed(parts) } else { String::new() };
         let xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message>\
-             <Resource>{}</Resource><Method>{op:?}</Method></Error>",
+             <Resource>{}</Resource><Method>{op:?}</Method>{detail}</Error>",
             parts.uri.path()
         );
         (status, xml)
     }
-}
 
-/// Everything of a request that could hold a credential, as servers repeat it to show what they signed.
-fn echoed(parts: &Parts) -> String {
-    let headers =
-        parts.headers.iter().map(|(name, value)| format!("{name}:{}", String::from_utf8_lossy(value.as_bytes())));
-    format!("The string to sign was: {} {}", parts.uri, headers.collect::<Vec<_>>().join(" ")).replace('&', "&amp;")
+    /// What servers repeat to show what they signed: all of a request that could hold a credential.
+    fn echoed(self, parts: &Parts) -> String {
+        let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = parts.headers.iter().map(|(name, value)| format!("{name}:{}", text(value)));
+        let signed = format!("{}\n{}\n{}", parts.method, parts.uri, headers.collect::<Vec<_>>().join("\n"));
+        let signed = signed.replace('&', "&amp;").replace('<', "&lt;");
+        match self {
+            Self::S3 => {
+                let token = parts.headers.get("x-amz-security-token").map(text).unwrap_or_default();
+                let header = parts.headers.get("authorization").map(text).unwrap_or_default();
+                let key =
+                    header.split_once("Credential=").and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default();
+                format!(
+                    "<AWSAccessKeyId>{key}</AWSAccessKeyId><StringToSign>{signed}</StringToSign><Token-0>{token}</Token-0>"
+                )
+            }
+            Self::Azure => format!(
+                "<AuthenticationErrorDetail>Server used following string to sign: '{signed}'</AuthenticationErrorDetail>"
+            ),
+        }
+    }
 }
 
 /// Whether it asks for a name that is not taken.
