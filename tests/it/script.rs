@@ -23,7 +23,7 @@ pub(crate) enum Fault {
     Overwrite,
     /// It waits until it is released.
     Block,
-    /// It is refused since the disk is full.
+    /// It is refused since the disk is full; in memory only, since no server says so.
     Full,
     /// It is refused since the credentials do not allow it.
     Deny,

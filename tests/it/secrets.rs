@@ -90,11 +90,16 @@ impl Found {
     }
 
     fn assert_without(&self, markers: &[String]) {
+        let mut leaks = String::new();
         for (place, text) in &self.0 {
             for marker in markers {
-                assert!(!text.contains(marker), "{marker} came out in {place}: {text}");
+                if let Some(at) = text.find(marker) {
+                    let (from, to) = (text.floor_char_boundary(at.saturating_sub(200)), at + marker.len());
+                    leaks.push_str(&format!("{place}: …{}…\n\n", &text[from..to]));
+                }
             }
         }
+        assert!(leaks.is_empty(), "{leaks}");
     }
 }
 
