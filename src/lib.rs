@@ -57,6 +57,10 @@ pub mod query;
 pub mod reference;
 pub mod result;
 pub mod serializer;
+#[cfg_attr(
+    not(any(feature = "s3", feature = "gcs", feature = "azure")),
+    expect(dead_code, reason = "options are read for object stores alone")
+)]
 pub mod storage;
 pub mod store;
 pub mod value;

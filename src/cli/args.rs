@@ -1,5 +1,6 @@
 //! What can be typed: the commands and their options, parsed and checked for form only.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -47,14 +48,14 @@ pub(super) struct Arguments {
 }
 
 /// Options of every command.
-#[derive(Debug, Clone, Args)]
+#[derive(Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(super) struct Global {
     /// The store: a URL, a folder, or a profile of coldframe.toml [default: as configured, else ./.coldframe]
     #[arg(long, global = true, value_name = "URL|PROFILE")]
     pub(super) store: Option<String>,
     /// A storage option, such as region=eu-west-1; may be repeated
-    #[arg(short = 'O', long = "option", global = true, value_name = "KEY=VALUE", value_parser = pair)]
+    #[arg(short = 'O', long = "option", global = true, value_name = "KEY=VALUE", value_parser = storage_option)]
     pub(super) options: Vec<(String, String)>,
     /// Print one JSON document for programs; errors, too, become JSON
     #[arg(long, global = true)]
@@ -65,6 +66,28 @@ pub(super) struct Global {
     /// Show the causes of an error; twice: what is being done, too
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
+}
+
+/// Storage options may hold secrets: only their names are shown.
+impl fmt::Debug for Global {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.options.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Global")
+            .field("store", &self.store.as_deref().map(crate::storage::without_secrets))
+            .field("options", &names)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Global {
+    /// Refuses a storage option without a name.
+    pub(super) fn check(&self) -> crate::error::Result<()> {
+        if self.options.iter().any(|(key, _)| key.is_empty()) {
+            return Err(crate::error::Error::invalid("a storage option has no name, or no `=` after it")
+                .with_hint("write -O KEY=VALUE, such as -O region=eu-west-1"));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -305,6 +328,13 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Name and value of a storage option, the name empty where there is none: the library that parses the command line would
+/// repeat what it refuses, and that may be a secret.
+#[expect(clippy::unnecessary_wraps, reason = "the library wants a result")]
+fn storage_option(text: &str) -> Result<(String, String), String> {
+    Ok(pair(text).unwrap_or_default())
+}
+
 fn expiry(text: &str) -> Result<Expiry, String> {
     if let Ok(time) = units::parse_time(text) {
         return Ok(Expiry::At(time));
@@ -368,12 +398,24 @@ mod tests {
             &["put", "k", "f", "--metadata", "novalue"],
             &["get", "k", "--head", "1", "--tail", "2"],
             &["get", "k", "--as-of", "yesterday"],
-            &["ls", "-O", "=x"],
             &["cp", "k"],
             &["cp", "--to", "there"],
             &["cp", "k", "--to", "there", "--to-option", "region"],
+            &["ls", "-O"],
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line:?}");
         }
+    }
+
+    #[test]
+    fn a_storage_option_that_is_none_is_refused_and_not_repeated() {
+        for option in ["=HUSH", "HUSH", "secret_access_key:HUSH"] {
+            let global = parse(&["ls", "-O", option]).unwrap().global;
+            let error = global.check().unwrap_err();
+            assert!(error.kind() == crate::error::ErrorKind::InvalidInput && !format!("{error:?}").contains("HUSH"));
+        }
+        let global = parse(&["ls", "-O", "secret_access_key=HUSH", "--store", "s3://b?x=HUSH"]).unwrap().global;
+        global.check().unwrap();
+        assert!(!format!("{global:?}").contains("HUSH"), "{global:?}");
     }
 }

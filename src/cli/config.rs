@@ -11,9 +11,8 @@ use crate::storage::Configuration;
 /// Prints the settings; what was typed as an option stands before what is configured.
 pub(super) fn run(context: &Context) -> Outcome {
     let mut settings = context.typed();
-    let typed = settings.iter().any(|(name, ..)| name == "store");
     for setting in Configuration::ambient()?.settings() {
-        if !(typed && setting.name == "store") {
+        if !settings.iter().any(|(name, ..)| *name == setting.name) {
             settings.push((setting.name, setting.value, setting.origin));
         }
     }

@@ -5,6 +5,7 @@ use super::output;
 use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::ResultReference;
+use crate::storage;
 use crate::store::{ResultStore, StoreBuilder};
 
 /// The global options, and what they open.
@@ -92,52 +93,12 @@ impl Context {
 impl Context {
     /// What was typed as global options: name, value and origin, secrets masked.
     pub(super) fn typed(&self) -> Vec<(String, String, String)> {
-        let store = self.global.store.iter().map(|store| ("store".into(), masked_url(store), "option --store".into()));
-        let options = self.global.options.iter().map(|(key, value)| {
-            let value = if is_secret(key) { "********".into() } else { value.clone() };
-            (key.clone(), value, "option -O".into())
-        });
-        store.chain(options).collect()
-    }
-}
-
-fn is_secret(key: &str) -> bool {
-    let key = key.to_lowercase();
-    [
-        "secret",
-        "token",
-        "password",
-        "access_key",
-        "account_key",
-        "sas",
-        "signature",
-        "credential",
-        "service_account_key",
-    ]
-    .iter()
-    .any(|word| key.contains(word))
-}
-
-fn masked_url(location: &str) -> String {
-    let Some((scheme, rest)) = location.split_once("://") else { return location.to_owned() };
-    let rest = rest.split_once('?').map_or(rest, |(before, _)| before);
-    match rest.split('/').next().and_then(|authority| authority.rsplit_once('@')) {
-        Some((user, _)) => format!("{scheme}://********{}", &rest[user.len()..]),
-        None => format!("{scheme}://{rest}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_masked() {
-        assert_eq!(masked_url("https://me:pw@host/x?sig=1"), "https://********@host/x");
-        assert_eq!(masked_url("s3://bucket/a@b"), "s3://bucket/a@b");
-        assert_eq!(masked_url("./folder?"), "./folder?");
-        for (key, secret) in [("aws_secret_access_key", true), ("AWS_SESSION_TOKEN", true), ("region", false)] {
-            assert_eq!(is_secret(key), secret, "{key}");
-        }
+        let store = self.global.store.iter();
+        let store = store.map(|store| ("store".into(), storage::without_secrets(store), "option --store".into()));
+        let options = self.global.options.iter();
+        let options = options.map(|(key, value)| (key.clone(), storage::masked(key, value), "option -O".into()));
+        let asked = self.global.store.iter().flat_map(|store| storage::options_of(store));
+        let asked = asked.map(|(key, value)| (key.clone(), storage::masked(&key, &value), "option --store".into()));
+        store.chain(options).chain(asked).collect()
     }
 }

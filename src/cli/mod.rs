@@ -99,6 +99,7 @@ fn runtime() -> Outcome<Runtime> {
 
 /// Runs the command until it ends or is told to.
 async fn supervised(arguments: Arguments) -> Outcome {
+    arguments.global.check()?;
     let context = Context::new(arguments.global);
     let mut work = tokio::spawn(async move { dispatch(&context, arguments.command).await });
     let finished = tokio::select! {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use object_store::ObjectStore;
 
 use super::location::Location;
+use super::options::Provider;
 use super::unfinished::Uploads;
 use crate::error::Result;
 
@@ -33,11 +34,11 @@ pub(super) struct Opened {
 type Connected = (Arc<dyn ObjectStore>, Option<Arc<dyn Uploads>>);
 
 /// Opens a bucket.
-pub(super) fn open(location: &Location) -> Result<Opened> {
-    match location.url.scheme() {
-        "s3" | "s3a" => s3(location),
-        "gs" => gcs(location),
-        _ => azure(location),
+pub(super) fn open(location: &Location, provider: Provider) -> Result<Opened> {
+    match provider {
+        Provider::S3 => s3(location),
+        Provider::Gcs => gcs(location),
+        Provider::Azure => azure(location),
     }
 }
 
@@ -52,49 +53,88 @@ fn left_out(feature: &str) -> crate::error::Error {
 /// What the providers have in common.
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 mod builder {
-    use std::time::Duration;
+    use object_store::RetryConfig;
 
-    use object_store::{ClientOptions, RetryConfig};
-
-    use super::super::failure;
-    use crate::error::{Error, ErrorKind};
+    use super::super::location::Location;
+    use super::super::options::Provider;
+    use super::super::retries::Retries;
+    use super::super::{failure, options};
+    use crate::error::{Error, ErrorKind, Result};
 
     /// One request may move a whole part of an upload over a slow line; the library's own limit is 30 seconds.
-    const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
+    pub(super) const TIMEOUT: (&str, &str) = ("timeout", "300s");
+
+    pub(super) fn retries(location: &Location) -> Result<RetryConfig> {
+        let retries = Retries::of(location)?;
+        Ok(RetryConfig { max_retries: retries.most, retry_timeout: retries.timeout, ..RetryConfig::default() })
+    }
 
     pub(super) fn once() -> RetryConfig {
         RetryConfig { max_retries: 0, ..RetryConfig::default() }
     }
 
-    pub(super) fn client() -> ClientOptions {
-        ClientOptions::new().with_timeout(REQUEST_TIMEOUT)
+    /// Why the builder refused, without the secrets that it was given.
+    pub(super) fn refused<'a>(
+        error: object_store::Error,
+        provider: Provider,
+        given: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Error {
+        let error = failure(error);
+        let mut message = error.message().to_owned();
+        // The message of a JSON parser may show any piece of what it read.
+        if message.contains("decode service account") {
+            "the service account's key is no JSON of a service account".clone_into(&mut message);
+        }
+        for (name, value) in given.filter(|(name, value)| !value.is_empty() && options::is_private(name)) {
+            message = message.replace(value, &format!("<{name}>"));
+        }
+        Error::new(ErrorKind::Configuration, message).with_hint(hint(provider, error.message()))
     }
 
-    pub(super) fn refused(error: object_store::Error) -> Error {
-        failure(error)
-            .with_kind(ErrorKind::Configuration)
-            .with_hint("`coldframe config` shows which settings are in force")
+    fn hint(provider: Provider, message: &str) -> &'static str {
+        match provider {
+            Provider::S3 if message.contains("AccessKey") => {
+                "`access_key_id` and `secret_access_key` belong together: give both"
+            }
+            Provider::Gcs if message.contains("service account path or") => {
+                "give one of `service_account`, `service_account_key`"
+            }
+            Provider::Azure if message.contains("Account must") => {
+                "give `account_name`, or AZURE_STORAGE_ACCOUNT_NAME, or write \
+                 abfss://container@account.dfs.core.windows.net/path"
+            }
+            Provider::Azure if message.contains("SAS") => "`sas_token` is the part of a SAS URL that follows the `?`",
+            Provider::Azure if message.contains("Access Key") => "`account_key` is the account's key in base64",
+            _ => "`coldframe config` shows which settings are in force",
+        }
     }
 }
 
 macro_rules! provider {
-    ($function:ident, $feature:literal, $builder:path, $prefixes:expr, $name:literal, $module:ident) => {
+    ($function:ident, $feature:literal, $builder:path, $key:path, $provider:expr, $module:ident) => {
         #[cfg(feature = $feature)]
         fn $function(location: &Location) -> Result<Opened> {
             use $builder as Builder;
+            use $key as Key;
 
-            let mut builder = Builder::new().with_client_options(builder::client()).with_url(location.url.as_str());
-            for (key, value) in location.keyed(&$prefixes, $name)? {
-                builder = builder.with_config(key, value);
+            let keyed = location.keyed::<Key>($provider)?;
+            let retries = builder::retries(location)?;
+            let refused = |error| {
+                let given = keyed.iter().map(|(key, value)| (key.as_ref(), value.as_str()));
+                builder::refused(error, $provider, given)
+            };
+            let mut builder = Builder::new().with_url(location.address.opened.as_str());
+            // The first of all, so that whatever is set for it is stronger.
+            if let Ok(key) = builder::TIMEOUT.0.parse::<Key>() {
+                builder = builder.with_config(key, builder::TIMEOUT.1);
             }
-            let creates = builder.clone().with_retry(builder::once()).build().map_err(builder::refused)?;
-            let (store, uploads) = $module::connect(builder, location)?;
-            let (_, root) = object_store::ObjectStoreScheme::parse(&location.url).map_err(|error| {
-                crate::error::Error::invalid(format!(
-                    "`{}` is no URL of {} storage: {error}",
-                    location.printed(),
-                    $name
-                ))
+            for (key, value) in &keyed {
+                builder = builder.with_config(key.clone(), value);
+            }
+            let creates = builder.clone().with_retry(builder::once()).build().map_err(refused)?;
+            let (store, uploads) = $module::connect(builder.with_retry(retries), location).map_err(refused)?;
+            let root = object_store::path::Path::from_url_path(&location.address.root).map_err(|error| {
+                crate::error::Error::invalid(format!("`{}` cannot hold a store: {error}", location.printed()))
             })?;
             Ok(Opened { store, creates: Arc::new(creates), root: root.to_string(), uploads })
         }
@@ -106,6 +146,20 @@ macro_rules! provider {
     };
 }
 
-provider!(s3, "s3", object_store::aws::AmazonS3Builder, ["AWS_"], "S3", aws);
-provider!(gcs, "gcs", object_store::gcp::GoogleCloudStorageBuilder, ["GOOGLE_"], "GCS", gcp);
-provider!(azure, "azure", object_store::azure::MicrosoftAzureBuilder, ["AZURE_"], "Azure", azure_blob);
+provider!(s3, "s3", object_store::aws::AmazonS3Builder, object_store::aws::AmazonS3ConfigKey, Provider::S3, aws);
+provider!(
+    gcs,
+    "gcs",
+    object_store::gcp::GoogleCloudStorageBuilder,
+    object_store::gcp::GoogleConfigKey,
+    Provider::Gcs,
+    gcp
+);
+provider!(
+    azure,
+    "azure",
+    object_store::azure::MicrosoftAzureBuilder,
+    object_store::azure::AzureConfigKey,
+    Provider::Azure,
+    azure_blob
+);

@@ -11,13 +11,16 @@
 //! ```
 //!
 //! The nearest `coldframe.toml` from the working folder upwards wins over the one in the user's config folder; an
-//! environment variable wins over both; an argument wins over all.
+//! environment variable wins over both; an argument wins over all. The options of a storage are the exception: those of
+//! its profile mean this one storage, and win over an environment variable, which means them all.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::retries::{self, Retries};
+use super::{address, failure, options};
 use crate::error::{Error, ErrorKind, Result};
 
 const FILE: &str = "coldframe.toml";
@@ -31,6 +34,18 @@ const CACHE_FOLDER: &str = "COLDFRAME_CACHE_FOLDER";
 const AMBIENT: [&str; 4] = ["COLDFRAME_", "AWS_", "GOOGLE_", "AZURE_"];
 /// Where the name of whoever runs this stands, on one system or another.
 const USER: [&str; 3] = ["USER", "LOGNAME", "USERNAME"];
+/// Variables that an object store takes although they do not begin with the provider's name. The last four it
+/// reads by itself; they are here to be shown.
+const BARE: [&str; 6] = [
+    "SERVICE_ACCOUNT",
+    "IDENTITY_ENDPOINT",
+    "AZURITE_BLOB_STORAGE_URL",
+    "GCE_METADATA_HOST",
+    "GCE_METADATA_ROOT",
+    "GCE_METADATA_IP",
+];
+/// What begins the name of a provider's variable.
+const PROVIDERS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
 /// What is configured outside the program's own calls.
 #[derive(Clone, Default)]
@@ -90,7 +105,9 @@ impl Configuration {
     pub fn ambient() -> Result<Self> {
         let variables =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let ours = |name: &str| AMBIENT.iter().any(|prefix| name.starts_with(prefix)) || USER.contains(&name);
+        let ours = |name: &str| {
+            AMBIENT.iter().any(|prefix| name.starts_with(prefix)) || USER.contains(&name) || BARE.contains(&name)
+        };
         let environment = variables.filter(|(name, _)| ours(name)).collect();
         let working = std::env::current_dir().ok();
         let read = Self::read(environment, working.as_deref(), dirs::config_dir().as_deref())?;
@@ -209,27 +226,43 @@ impl Configuration {
         self.files.iter().flat_map(|file| file.content.storage.keys().map(String::as_str)).collect()
     }
 
-    /// Every setting in force, and where it comes from; secrets are masked.
+    /// Every setting in force, and where it comes from; secrets are masked. A variable that no storage knows is in force
+    /// nowhere.
     pub fn settings(&self) -> Vec<Setting> {
-        let mut settings = vec![self.store_setting()];
-        settings.push(self.setting("serializer", SERIALIZER, |content| content.serializer.as_ref()).unwrap_or_else(
-            || Setting { name: "serializer".into(), value: "parquet".into(), origin: "default".into() },
-        ));
-        settings.push(self.setting("memory", MEMORY, |content| content.memory.as_ref()).unwrap_or_else(|| Setting {
-            name: "memory".into(),
-            value: "192MiB".into(),
-            origin: "default".into(),
+        let store = self.store_setting();
+        let mut settings = vec![Setting { value: address::without_secrets(&store.value), ..store.clone() }];
+        settings.extend(address::options_of(&store.value).into_iter().map(|(key, value)| Setting {
+            value: masked(&key, &value),
+            name: key,
+            origin: format!("the URL's query in {}", store.origin),
         }));
-        settings.push(self.cache_limit());
-        settings.extend(self.cache_folder_setting());
-        let shown = |name: &str| !name.starts_with("COLDFRAME_") && !USER.contains(&name);
-        for (name, value) in self.environment.iter().filter(|(name, _)| shown(name)) {
-            settings.push(Setting {
-                name: name.clone(),
-                value: masked(name, value),
-                origin: format!("environment variable {name}"),
-            });
+        let or = |setting: Option<Setting>, name: &str, default: String| {
+            setting.unwrap_or_else(|| Setting { name: name.into(), value: default, origin: "default".into() })
+        };
+        let serializer = self.setting("serializer", SERIALIZER, |content| content.serializer.as_ref());
+        settings.push(or(serializer, "serializer", "parquet".into()));
+        let memory = self.setting("memory", MEMORY, |content| content.memory.as_ref());
+        settings.push(or(memory, "memory", "192MiB".into()));
+        let defaults = Retries::default();
+        let default = [defaults.most.to_string(), humantime::format_duration(defaults.timeout).to_string()];
+        for ((name, variable), default) in retries::VARIABLES.into_iter().zip(default) {
+            settings.push(or(self.setting(name, variable, |_| None), name, default));
+            settings.push(self.cache_limit());
+            settings.extend(self.cache_folder_setting());
         }
+        let shown = |name: &str| {
+            BARE.contains(&name) || (PROVIDERS.iter().any(|prefix| name.starts_with(prefix)) && options::is_known(name))
+        };
+        settings.extend(self.environment.iter().filter(|(name, _)| shown(name)).map(|(name, value)| Setting {
+            name: name.clone(),
+            value: masked(name, value),
+            origin: format!("environment variable {name}"),
+        }));
+        self.profile_settings(&mut settings);
+        settings
+    }
+
+    fn profile_settings(&self, settings: &mut Vec<Setting>) {
         for (number, file) in self.files.iter().enumerate() {
             let hidden = |profile: &str| {
                 self.files.iter().take(number).any(|nearer| nearer.content.storage.contains_key(profile))
@@ -240,9 +273,14 @@ impl Configuration {
                     value: masked(key, &plain(value)),
                     origin: file.path.display().to_string(),
                 }));
+                let url = entries.get("url").map(plain).unwrap_or_default();
+                settings.extend(address::options_of(&url).into_iter().map(|(key, value)| Setting {
+                    name: format!("storage.\"{profile}\".{key}"),
+                    value: masked(&key, &value),
+                    origin: format!("the URL's query in {}", file.path.display()),
+                }));
             }
         }
-        settings
     }
 }
 
@@ -289,11 +327,15 @@ fn plain(value: &toml::Value) -> String {
     }
 }
 
-/// The value, or a mask where the name says that it is a secret.
-fn masked(name: &str, value: &str) -> String {
-    let name = name.to_ascii_lowercase();
-    let secret = ["key", "secret", "token", "password", "credential", "sas", "authorization", "account_json"];
-    if secret.iter().any(|word| name.contains(word)) { "****".to_owned() } else { super::failure::scrubbed(value) }
+/// The value of an option, as it may be shown: a mask where the name, or the look of the value, says that it is secret.
+pub(crate) fn masked(name: &str, value: &str) -> String {
+    let is_document = value.contains(['{', '\n']) || value.contains("-----BEGIN");
+    match name {
+        "url" => address::without_secrets(value),
+        _ if BARE.contains(&name) && !is_document => failure::scrubbed(value),
+        _ if options::is_secret(name) || is_document => "****".to_owned(),
+        _ => failure::scrubbed(value),
+    }
 }
 
 /// Bytes from `192MiB`, `1.5GB`, `4096`.

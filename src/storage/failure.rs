@@ -5,11 +5,15 @@ use std::io;
 
 use object_store::Error as StoreError;
 
+use super::answer::Answer;
 use crate::error::{Error, ErrorKind, recover};
 
 /// The store's error as ours: what to do, what happened, without what could be a secret.
 pub(crate) fn failure(error: StoreError) -> Error {
     let (kind, hint) = meaning(&error);
+    if let Some(answer) = Answer::of(&error) {
+        return answered(answer, &error, kind);
+    }
     // "Generic local disk error" in front of the cause tells nobody anything.
     let error = match error {
         StoreError::Generic { source, .. } => source,
@@ -25,6 +29,21 @@ pub(crate) fn failure(error: StoreError) -> Error {
         Some(hint) => failure.with_hint(hint),
         None => failure,
     }
+}
+
+fn answered(mut answer: Answer, error: &StoreError, kind: ErrorKind) -> Error {
+    answer.of_no_object = matches!(error, StoreError::Generic { .. });
+    match error {
+        StoreError::NotFound { path, .. } if !answer.misses_bucket() => {
+            Error::new(kind, format!("{path} is not there"))
+        }
+        _ => answer.into_error(kind),
+    }
+}
+
+/// Whether an object is not there, in a bucket that is, as far as the answer tells.
+pub(crate) fn is_absent(error: &StoreError) -> bool {
+    matches!(error, StoreError::NotFound { .. }) && !Answer::of(error).is_some_and(|answer| answer.misses_bucket())
 }
 
 fn meaning(error: &StoreError) -> (ErrorKind, Option<&'static str>) {
@@ -108,7 +127,12 @@ pub(crate) fn scrubbed(text: &str) -> String {
         let (url, query) = url.split_once('?').map_or((url, false), |(url, _)| (url, true));
         let host_end = url.find('/').unwrap_or(url.len());
         let (host, path) = url.split_at(host_end);
-        clean.push_str(host.rsplit_once('@').map_or(host, |(_, host)| host));
+        // The user of `abfss://container@account…` is no user.
+        let is_container = clean.ends_with("abfss://") || clean.ends_with("abfs://") || clean.ends_with("az://");
+        clean.push_str(match host.rsplit_once('@') {
+            Some((user, host)) if !is_container || user.contains(':') => host,
+            _ => host,
+        });
         clean.push_str(path);
         if query {
             clean.push_str("?…");
@@ -128,6 +152,8 @@ mod tests {
             scrubbed("GET https://user:pw@host/a/b?sig=SECRET failed; see http://x"),
             "GET https://host/a/b?… failed; see http://x"
         );
+        assert_eq!(scrubbed("abfss://box@me.dfs.core.windows.net/a?x"), "abfss://box@me.dfs.core.windows.net/a?…");
+        assert_eq!(scrubbed("abfss://box:pw@me.dfs.core.windows.net"), "abfss://me.dfs.core.windows.net");
         assert_eq!(scrubbed("no url @ here? none"), "no url @ here? none");
     }
 }

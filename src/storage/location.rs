@@ -4,82 +4,144 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use url::Url;
-
+use super::address::{self, Address};
 use super::configuration::Configuration;
+use super::options::{self, Provider};
+use super::retries::VARIABLES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::nearest;
 
-const SCHEMES: [&str; 9] = ["file", "memory", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss"];
+/// Options as they were written: name and value.
+type Written = Vec<(String, String)>;
 
 /// A storage's URL, with the options to open it by.
 #[derive(Clone)]
 pub struct Location {
-    pub(super) url: Url,
+    pub(super) address: Address,
     pub(super) profile: Option<String>,
-    /// Options of the storage, the strongest last: environment, then profile, then the call's own.
-    pub(super) options: Vec<(String, String)>,
-    /// The names among them that came from the environment: what is not known there is left alone.
-    pub(super) ambient: BTreeMap<String, String>,
+    /// The options, place by place, the strongest last: the profile's, the URL's, the call's own.
+    layers: [Written; 3],
+    /// The environment, which is weaker than all of them.
+    ambient: BTreeMap<String, String>,
 }
 
 impl Location {
     /// What `text` means: the name of a profile, a URL, or a path.
     ///
+    /// An option may be given in four places, of which each is stronger than those before: the environment, the profile,
+    /// the query of the URL, and `options`. What only one of the storages knows is left alone in the environment, and
+    /// is an error in the others.
+    ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] for a URL that cannot be one, [`ErrorKind::NotFound`] for a profile that is not
-    /// configured.
+    /// [`ErrorKind::InvalidInput`] for a URL that cannot be one or holds a secret, [`ErrorKind::NotFound`] for a profile
+    /// that is not configured.
     pub fn resolve(text: &str, options: &[(String, String)], configuration: &Configuration) -> Result<Self> {
         let ambient = configuration.environment().clone();
+        let own = options.to_vec();
         if let Some(profile) = configuration.profile(text) {
-            let mut all = profile.options.clone();
-            all.extend(options.iter().cloned());
-            let url = parse_url(&profile.url, Some(&profile.folder))
+            let (address, query) = address::parse(&profile.url, Some(&profile.folder))
                 .map_err(|error| error.within(format!("profile `{text}` in {}", profile.origin)))?;
-            return Ok(Self { url, profile: Some(text.to_owned()), options: all, ambient });
+            let layers = [profile.options, query, own];
+            return Ok(Self { address, profile: Some(text.to_owned()), layers, ambient });
         }
         if looks_like_a_profile(text) && !Path::new(text).exists() {
             return Err(unknown_profile(text, configuration));
         }
-        Ok(Self { url: parse_url(text, None)?, profile: None, options: options.to_vec(), ambient })
+        let (address, query) = address::parse(text, None)?;
+        Ok(Self { address, profile: None, layers: [Vec::new(), query, own], ambient })
     }
 
-    /// The URL without credentials, query and trailing slash.
+    /// The URL without credentials, query and trailing slash. It opens the same place under the same settings.
     pub fn printed(&self) -> String {
-        let mut url = self.url.clone();
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        url.set_query(None);
-        url.set_fragment(None);
-        let text = url.to_string();
-        match text.trim_end_matches('/') {
-            root if root.ends_with(':') => text,
-            trimmed => trimmed.to_owned(),
-        }
+        self.address.printed()
     }
 
-    /// The options as keys of a provider's builder: the environment's variables under `prefixes`, where the builder
-    /// knows them, then the profile's and the call's own, all of which it must know.
+    /// The options as keys of a provider's builder, the strongest last.
+    ///
+    /// From the environment come the variables that the builder's own `from_env` would take: those of the provider's
+    /// prefix whose names it knows, and `SERVICE_ACCOUNT` for GCS and `IDENTITY_ENDPOINT` for Azure. An empty one counts
+    /// as absent. `AWS_PROFILE` and the files of the AWS command line are not read: object_store does not know them.
+    ///
+    /// object_store itself reads, when it asks for a credential, `GCE_METADATA_HOST`, `GCE_METADATA_ROOT`,
+    /// `GCE_METADATA_IP` and `IDENTITY_HEADER`; with `use_emulator`, `AZURITE_BLOB_STORAGE_URL`; where GCS is given no
+    /// credential, `~/.config/gcloud/application_default_credentials.json`. The HTTP client reads `HTTPS_PROXY`,
+    /// `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`] naming an option that the builder does not know.
-    pub fn keyed<K: FromStr>(&self, prefixes: &[&str], storage: &str) -> Result<Vec<(K, String)>> {
-        let ambient = self.ambient.iter().filter(|(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)));
-        let mut keyed: Vec<(K, String)> = ambient
-            .filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value.clone())))
-            .collect();
-        for (name, value) in &self.options {
-            let key = name.to_ascii_lowercase().parse().map_err(|_| unknown_option(name, storage))?;
-            keyed.push((key, value.clone()));
+    /// [`ErrorKind::Configuration`] naming an option that the builder does not know, or whose value cannot be one.
+    pub(super) fn keyed<K: FromStr + AsRef<str>>(&self, provider: Provider) -> Result<Vec<(K, String)>> {
+        let mut keyed = self.surroundings::<K>(provider)?;
+        for layer in &self.layers {
+            let mut stronger: Vec<(K, String)> = Vec::new();
+            for (name, value) in layer.iter().filter(|(name, _)| !is_own(name)) {
+                let key = parsed::<K>(provider, name).ok_or_else(|| provider.unknown(name))?;
+                provider.check(name, value)?;
+                self.check_endpoint(provider, key.as_ref())?;
+                stronger.push((key, value.clone()));
+            }
+            let aside = |weaker: &K| stronger.iter().any(|(key, _)| options::puts_aside(key.as_ref(), weaker.as_ref()));
+            keyed.retain(|(weaker, _)| !aside(weaker));
+            keyed.extend(stronger);
         }
         Ok(keyed)
     }
 
+    /// What the environment says to a provider's builder.
+    fn surroundings<K: FromStr + AsRef<str>>(&self, provider: Provider) -> Result<Vec<(K, String)>> {
+        let prefixed = self.ambient.iter().filter(|(name, _)| name.starts_with(provider.prefix()));
+        let mut named: Vec<(&str, &str, &str)> =
+            prefixed.map(|(name, value)| (name.as_str(), name.as_str(), value.as_str())).collect();
+        let bare = |name: &str| self.ambient.get(name).map(String::as_str);
+        match provider {
+            Provider::S3 => {}
+            Provider::Gcs => {
+                named.splice(0..0, bare("SERVICE_ACCOUNT").map(|value| ("service_account", "SERVICE_ACCOUNT", value)));
+            }
+            Provider::Azure => {
+                named.extend(bare("IDENTITY_ENDPOINT").map(|value| ("identity_endpoint", "IDENTITY_ENDPOINT", value)));
+            }
+        }
+        let mut keyed = Vec::new();
+        for (name, variable, value) in named.into_iter().filter(|(_, _, value)| !value.is_empty()) {
+            let Ok(key) = name.to_ascii_lowercase().parse::<K>() else { continue };
+            if self.address.names_endpoint && is_endpoint(key.as_ref()) {
+                continue;
+            }
+            provider.check(name, value).map_err(|error| error.within(format!("environment variable {variable}")))?;
+            keyed.push((key, value.to_owned()));
+        }
+        Ok(keyed)
+    }
+
+    /// An S3 URL of `https://` says where the server is; another endpoint beside it would get requests for no bucket.
+    fn check_endpoint(&self, provider: Provider, key: &str) -> Result<()> {
+        if provider == Provider::S3 && self.address.names_endpoint && is_endpoint(key) {
+            return Err(Error::new(ErrorKind::Configuration, "the URL and the option `endpoint` both name the server")
+                .with_hint("write s3://bucket/path beside `endpoint`"));
+        }
+        Ok(())
+    }
+
+    /// One of coldframe's own options, by its name: the strongest value, checked.
+    pub(super) fn own(&self, name: &str) -> Result<Option<&str>> {
+        let given = self.layers.iter().flatten().rfind(|(given, _)| given.eq_ignore_ascii_case(name));
+        let provider = self.address.provider.unwrap_or(Provider::S3);
+        if let Some((_, value)) = given {
+            provider.check(name, value)?;
+            return Ok(Some(value));
+        }
+        let variable = VARIABLES.iter().find(|(own, _)| *own == name).map(|(_, variable)| *variable);
+        let found = variable.and_then(|variable| Some((variable, self.ambient.get(variable)?)));
+        let Some((variable, value)) = found.filter(|(_, value)| !value.is_empty()) else { return Ok(None) };
+        provider.check(name, value).map_err(|error| error.within(format!("environment variable {variable}")))?;
+        Ok(Some(value))
+    }
+
     /// Refuses options where there are none.
     pub(super) fn without_options(&self, storage: &str) -> Result<()> {
-        match self.options.first() {
+        match self.layers.iter().flatten().next() {
             Some((name, _)) => {
                 Err(Error::new(ErrorKind::Configuration, format!("{storage} has no option `{}`", name.escape_debug()))
                     .with_hint("options belong to S3, GCS and Azure"))
@@ -89,8 +151,8 @@ impl Location {
     }
 
     pub(super) fn folder(&self) -> Result<PathBuf> {
-        self.url.to_file_path().map_err(|()| {
-            Error::invalid(format!("`{}` is no folder of this machine", self.url))
+        self.address.url.to_file_path().map_err(|()| {
+            Error::invalid(format!("`{}` is no folder of this machine", self.printed()))
                 .with_hint("write file:///path/to/folder")
         })
     }
@@ -102,9 +164,19 @@ impl std::fmt::Debug for Location {
     }
 }
 
-fn unknown_option(name: &str, storage: &str) -> Error {
-    Error::new(ErrorKind::Configuration, format!("`{}` is no option of {storage} storage", name.escape_debug()))
-        .with_hint("options are those of the object_store library, such as region, endpoint, access_key_id, allow_http")
+fn is_own(name: &str) -> bool {
+    VARIABLES.iter().any(|(own, _)| name.eq_ignore_ascii_case(own))
+}
+
+fn is_endpoint(key: &str) -> bool {
+    ["aws_endpoint", "aws_endpoint_url_s3", "azure_storage_endpoint"].contains(&key)
+}
+
+/// A name as a key: as the library reads it, or as the end of an environment variable's name.
+fn parsed<K: FromStr>(provider: Provider, name: &str) -> Option<K> {
+    let name = name.to_ascii_lowercase();
+    let long = || format!("{}{name}", provider.prefix().to_ascii_lowercase()).parse().ok();
+    name.parse().ok().or_else(long)
 }
 
 /// `s3/prod`: a storage's kind, a slash, and a name. A path would start with a dot or a slash to be told apart.
@@ -124,37 +196,4 @@ fn unknown_profile(text: &str, configuration: &Configuration) -> Error {
             "add [storage.\"{text}\"] with a url to coldframe.toml, or write ./{text} if you mean a folder"
         )),
     }
-}
-
-fn parse_url(text: &str, folder: Option<&Path>) -> Result<Url> {
-    let Some((scheme, _)) = text.split_once("://") else {
-        return folder_url(text, folder);
-    };
-    if !SCHEMES.contains(&scheme) {
-        return Err(Error::invalid(format!("there is no storage `{}://`", scheme.escape_debug())).with_hint(
-            "storages are s3://bucket/path, gs://bucket/path, az://container/path, file:///path, memory:// or a path",
-        ));
-    }
-    let url = Url::parse(text)
-        .map_err(|error| Error::invalid(format!("`{}` is no URL: {error}", super::failure::scrubbed(text))))?;
-    if url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::invalid("a storage's URL holds no credentials and no query")
-            .with_hint("give credentials by the environment, a profile in coldframe.toml, or -O KEY=VALUE"));
-    }
-    if !["file", "memory"].contains(&scheme) && url.host_str().is_none_or(str::is_empty) {
-        return Err(
-            Error::invalid(format!("`{text}` names no bucket")).with_hint(format!("write {scheme}://bucket/path"))
-        );
-    }
-    Ok(url)
-}
-
-fn folder_url(text: &str, base: Option<&Path>) -> Result<Url> {
-    if text.is_empty() {
-        return Err(Error::invalid("a storage cannot be an empty text"));
-    }
-    let path = base.map_or_else(|| PathBuf::from(text), |base| base.join(text));
-    let absolute = std::path::absolute(&path)
-        .map_err(|error| Error::invalid(format!("`{text}` is no path: {error}")).with_source(error))?;
-    Url::from_directory_path(&absolute).map_err(|()| Error::invalid(format!("`{}` is no path", absolute.display())))
 }

@@ -3,6 +3,8 @@
 //! Everything above sees a [`Storage`]: an object store whose names start at the store's root, a second one that never
 //! repeats a request by itself (for commits), and what is known about both.
 
+mod address;
+mod answer;
 mod cache_settings;
 mod cached;
 mod cleaning;
@@ -12,7 +14,10 @@ pub(crate) mod disk_cache;
 mod failure;
 mod local;
 mod location;
+mod meaning;
 mod object;
+mod options;
+mod retries;
 pub mod sequence;
 mod unfinished;
 mod upload;
@@ -26,11 +31,13 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 
+pub(crate) use self::address::options_of;
 pub use self::cache_settings::CacheSettings;
 pub(crate) use self::cached::{CachedObject, ObjectCache};
 pub(crate) use self::cleaning::Cleaning;
+pub(crate) use self::configuration::masked;
 pub use self::configuration::{Configuration, Setting};
-pub(crate) use self::failure::failure;
+pub(crate) use self::failure::{failure, is_absent};
 pub use self::local::LocalFolder;
 pub(crate) use self::local::STAGING;
 pub use self::location::Location;
@@ -64,21 +71,22 @@ impl Storage {
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound), naming the profile or setting.
     pub fn open(location: &Location, durable: bool) -> Result<Self> {
         let profile = location.profile.clone();
-        let storage = match location.url.scheme() {
-            "file" => {
+        let storage = match (location.address.provider, location.address.url.scheme()) {
+            (None, "file") => {
                 location.without_options("a folder")?;
                 let folder = location.folder()?;
                 let store: Arc<dyn ObjectStore> = Arc::new(LocalFolder::new(folder.clone(), durable));
                 Self { folder: Some(folder), ..Self::of(store.clone(), store) }
             }
-            "memory" => {
+            (None, _) => {
                 location.without_options("memory")?;
-                let store = rooted(memory(location.url.host_str().unwrap_or_default()), location.url.path())?;
+                let url = &location.address.url;
+                let store = rooted(memory(url.host_str().unwrap_or_default()), url.path())?;
                 Self::of(store.clone(), store)
             }
-            _ => {
-                let bucket = cloud::open(location)?;
-                let express = location.url.host_str().is_some_and(|bucket| bucket.ends_with("--x-s3"));
+            (Some(provider), _) => {
+                let bucket = cloud::open(location, provider)?;
+                let express = location.address.url.host_str().is_some_and(|bucket| bucket.ends_with("--x-s3"));
                 let root = parse_root(&bucket.root)?;
                 let storage = Self::of(rooted(bucket.store, &bucket.root)?, rooted(bucket.creates, &bucket.root)?);
                 let uploads = bucket.uploads.map(|uploads| (uploads, root));
@@ -215,5 +223,5 @@ fn memory(name: &str) -> Arc<dyn ObjectStore> {
 
 /// A location as it may be shown: without the credentials that somebody may have written into it.
 pub(crate) fn without_secrets(location: &str) -> String {
-    failure::scrubbed(location)
+    address::without_secrets(location)
 }

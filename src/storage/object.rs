@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt};
 
-use super::failure;
+use super::{failure, is_absent};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Ranges that are closer than this are read in one request: a round trip takes longer than so many unwanted bytes.
@@ -237,7 +237,7 @@ impl Object {
     async fn refused(&self, error: object_store::Error) -> Error {
         match error {
             object_store::Error::Precondition { .. } => self.replaced(),
-            object_store::Error::NotFound { .. } => {
+            absent if is_absent(&absent) => {
                 Error::new(ErrorKind::NotFound, format!("the data object {} is not there", self.path))
             }
             other => match self.probe().await {

@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 
-use super::{Storage, failure};
+use super::{Storage, failure, is_absent};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -68,7 +68,7 @@ pub async fn names(storage: &Storage, folder: &Path, mut enough: impl FnMut(&[Na
 pub async fn read(storage: &Storage, path: &Path) -> Result<Option<Bytes>> {
     match storage.store().get(path).await {
         Ok(result) => result.bytes().await.map(Some).map_err(failure),
-        Err(object_store::Error::NotFound { .. }) => Ok(None),
+        Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(failure(error)),
     }
 }

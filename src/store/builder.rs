@@ -1,5 +1,6 @@
 //! Opens a store: settings as data, components as objects.
 
+use std::fmt;
 use std::sync::Arc;
 
 use object_store::ObjectStore;
@@ -16,7 +17,7 @@ use crate::storage::{CacheSettings, Configuration, Location, ObjectCache, Storag
 const LEAST_MEMORY: usize = 16 * 1024 * 1024;
 
 /// Opens a [`ResultStore`] step by step.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use = "a builder does nothing until `open`"]
 pub struct StoreBuilder {
     location: Option<String>,
@@ -31,6 +32,19 @@ pub struct StoreBuilder {
     configuration: Option<Configuration>,
 }
 
+/// Options and the query of a URL may hold secrets: only the options' names are shown.
+impl fmt::Debug for StoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.options.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("StoreBuilder")
+            .field("location", &self.location.as_deref().map(crate::storage::without_secrets))
+            .field("options", &names)
+            .field("durable", &self.durable)
+            .field("memory", &self.memory)
+            .finish_non_exhaustive()
+    }
+}
+
 impl StoreBuilder {
     /// A URL, a path or the name of a profile; where absent, what is configured, else `./.coldframe`.
     pub fn location(self, location: impl Into<String>) -> Self {
@@ -43,7 +57,10 @@ impl StoreBuilder {
         Self { object_store: Some((store, root.into())), ..self }
     }
 
-    /// An option of the storage, such as `region`; stronger than the profile's and the environment's.
+    /// An option of the storage, such as `region`; stronger than those of the URL, the profile and the environment.
+    ///
+    /// The names are those of object_store's `AmazonS3ConfigKey`, `GoogleConfigKey` and `AzureConfigKey`, and
+    /// `max_retries` and `retry_timeout`.
     pub fn option(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.push((key.into(), value.into()));
         self

@@ -443,6 +443,31 @@ fn the_cache_is_shown_and_cleared() {
 }
 
 #[test]
+fn a_secret_that_is_typed_or_configured_is_printed_nowhere() {
+    let place = Place::new();
+    let file = "[storage.p]\nurl = \"s3://box?endpoint=http://127.0.0.1:1\"\nsession_token = \"HUSHfile\"\n";
+    fs::write(place.path("coldframe.toml"), file).unwrap();
+    let store = "s3://box/a?region=eu-1&secret_access_key=HUSHurl";
+    for (arguments, code) in [
+        (&["config", "--store", store, "-O", "account_key=HUSHcall", "-O", "pasword=HUSHcall"][..], 0),
+        (&["config", "-O", "secret_access_key:HUSHcall"], 2),
+        (&["ls", "-O", "=HUSHcall"], 2),
+        (&["ls", "--store", store], 2),
+        (&["ls", "--store", "p", "-vv", "-O", "pasword=HUSHcall"], 6),
+        (&["ls", "--store", "p", "-vv", "-O", "access_key_id=HUSHid", "-O", "max_retries=0", "-O", "allow_http=1"], 7),
+    ] {
+        let mut command = place.command(arguments);
+        let output = command.env("AWS_SECRET_ACCESS_KEY", "HUSHenv").env("NO_COLOR", "1").output().unwrap();
+        let text = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(!text.is_empty() && !text.contains("HUSH"), "{arguments:?}: {text}");
+    }
+    let settings = place.out(&["config", "--store", store, "-O", "max_retries=3"]);
+    assert!(settings.contains("eu-1") && settings.contains("retry_timeout"), "{settings}");
+    assert_eq!(settings.matches("max_retries").count(), 1, "{settings}");
+}
+
+#[test]
 fn usage_and_help() {
     let place = Place::new();
     assert_eq!(place.fails(&[]).0, 2);

@@ -47,12 +47,6 @@ impl Place {
         Faulty { script, sound, way: Arc::new(Way::Server { server, proxy, direct, location }) }
     }
 
-    /// The fault that makes a request fail however often it is sent. Where a client stands in between that sends a
-    /// request again after a failure, only a definite answer does.
-    pub(crate) fn lasting(self) -> Fault {
-        if self == Self::Memory { Fault::Fail } else { Fault::Deny }
-    }
-
     /// `few` where each request takes its time.
     pub(crate) fn choose<T>(self, many: T, few: T) -> T {
         if self == Self::Memory { many } else { few }
@@ -238,6 +232,13 @@ impl Faulty {
     /// A store on it.
     pub(crate) async fn store(&self, clock: impl Clock) -> ResultStore {
         self.builder().clock(Arc::new(clock)).open().await.unwrap()
+    }
+
+    /// A store on it whose client sends nothing twice, so that each fault is felt.
+    pub(crate) async fn hasty(&self, clock: impl Clock) -> ResultStore {
+        let builder = self.builder().clock(Arc::new(clock));
+        let builder = if self.proxy().is_some() { builder.option("max_retries", "0") } else { builder };
+        builder.open().await.unwrap()
     }
 
     /// A store on what lies behind it, which never fails.

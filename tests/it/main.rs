@@ -9,6 +9,7 @@
     reason = "a test ends by panicking, and is an outermost surface that may read the environment"
 )]
 
+mod answering;
 mod architecture;
 mod cli;
 mod conformance;
@@ -22,10 +23,12 @@ mod golden;
 mod hostile;
 mod interop;
 mod mended;
+mod options;
 mod outside;
 mod properties;
 mod proxy;
 mod races;
+mod refusals;
 mod requests;
 mod results;
 mod roundtrip;

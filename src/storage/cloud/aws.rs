@@ -12,9 +12,8 @@ use object_store::signer::Signer;
 use url::Url;
 
 use super::super::location::Location;
+use super::Connected;
 use super::uploads::{Bucket, Connector, XmlUploads};
-use super::{Connected, builder};
-use crate::error::Result;
 
 /// A bucket of S3.
 #[derive(Debug)]
@@ -23,10 +22,10 @@ pub(super) struct S3Bucket {
 }
 
 /// Connects to a bucket. An anonymous client is not let see its uploads.
-pub(super) fn connect(bucket: AmazonS3Builder, _: &Location) -> Result<Connected> {
+pub(super) fn connect(bucket: AmazonS3Builder, _: &Location) -> object_store::Result<Connected> {
     let connector = Connector::default();
     let anonymous = bucket.get_config_value(&AmazonS3ConfigKey::SkipSignature).is_some_and(|skips| skips == "true");
-    let store = bucket.with_http_connector(connector.clone()).build().map_err(builder::refused)?;
+    let store = bucket.with_http_connector(connector.clone()).build()?;
     let uploads = XmlUploads::new(S3Bucket { store: store.clone() }, connector);
     Ok((Arc::new(store), (!anonymous).then(|| Arc::new(uploads) as _)))
 }

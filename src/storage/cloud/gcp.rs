@@ -10,9 +10,8 @@ use object_store::multipart::MultipartStore;
 use url::Url;
 
 use super::super::location::Location;
+use super::Connected;
 use super::uploads::{Bucket, Connector, XmlUploads};
-use super::{Connected, builder};
-use crate::error::Result;
 
 const BASE_URL: &str = "https://storage.googleapis.com";
 
@@ -24,11 +23,11 @@ pub(super) struct GcsBucket {
 }
 
 /// Connects to a bucket. An anonymous client is not let see its uploads.
-pub(super) fn connect(bucket: GoogleCloudStorageBuilder, location: &Location) -> Result<Connected> {
+pub(super) fn connect(bucket: GoogleCloudStorageBuilder, location: &Location) -> object_store::Result<Connected> {
     let connector = Connector::default();
     let url = url(&bucket, location);
     let anonymous = bucket.get_config_value(&GoogleConfigKey::SkipSignature).is_some_and(|skips| skips == "true");
-    let store = bucket.with_http_connector(connector.clone()).build().map_err(builder::refused)?;
+    let store = bucket.with_http_connector(connector.clone()).build()?;
     let listed = url.filter(|_| !anonymous).map(|url| GcsBucket { store: store.clone(), url });
     Ok((Arc::new(store), listed.map(|bucket| Arc::new(XmlUploads::new(bucket, connector)) as _)))
 }
@@ -39,7 +38,7 @@ fn url(bucket: &GoogleCloudStorageBuilder, location: &Location) -> Option<Url> {
     let account = account.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
     let named = account.as_ref().and_then(|account| account.get("gcs_base_url")?.as_str().map(str::to_owned));
     let base = bucket.get_config_value(&GoogleConfigKey::BaseUrl).or(named).unwrap_or_else(|| BASE_URL.to_owned());
-    Url::parse(&format!("{base}/{}", location.url.host_str()?)).ok()
+    Url::parse(&format!("{base}/{}", location.address.opened.host_str()?)).ok()
 }
 
 #[async_trait]

@@ -109,11 +109,11 @@ async fn no_clear_answer_for_a_minute_is_an_unknown_outcome_and_the_data_stays(p
 
 async fn a_storage_that_cannot_be_read_back_leaves_the_outcome_unknown(place: Place) {
     let faulty = place.faulty().await;
-    let store = faulty.store(TestClock::default()).await;
-    let (lasting, mut sent) = (place.lasting(), false);
+    let store = faulty.hasty(TestClock::default()).await;
+    let mut sent = false;
     faulty.script(move |request| {
         sent |= request.is_commit();
-        sent.then_some(if request.is_commit() { Fault::LoseReply } else { lasting })
+        sent.then_some(if request.is_commit() { Fault::LoseReply } else { Fault::Fail })
     });
     assert_eq!(store.put("k", small()).await.unwrap_err().kind(), ErrorKind::OutcomeUnknown);
     faulty.heal();

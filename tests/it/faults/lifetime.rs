@@ -135,8 +135,8 @@ async fn a_slow_put_pins_itself_and_renews_its_pin_and_removes_it(place: Place) 
 async fn a_put_whose_pin_cannot_be_written_for_fifteen_minutes_ends(place: Place) {
     let faulty = place.faulty().await;
     let clock = TestClock::default();
-    let store = faulty.store(clock.clone()).await;
-    let tried = watch_pins(&faulty, Some(place.lasting()));
+    let store = faulty.hasty(clock.clone()).await;
+    let tried = watch_pins(&faulty, Some(Fault::Fail));
     let error = twenty_minutes(&store, &clock).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
     assert!(error.hint().is_some());

@@ -8,7 +8,7 @@ use coldframe::{Content, ErrorKind, IntoContent, ResultStore, Value};
 use serde_json::json;
 
 use super::{LARGE, PARTED, assert_clean, assert_sound, live, noise, table};
-use crate::faulty::{Fault, Faulty, Op, Place, TestClock, everywhere};
+use crate::faulty::{Fault, Op, Place, TestClock, everywhere};
 use crate::support::small;
 
 everywhere! {
@@ -30,7 +30,9 @@ async fn put_with_a_fault(place: Place, number: usize, fault: Fault, batch: &Rec
         faulty.sound().await.put("k", small()).await.unwrap();
     }
     let kept = faulty.leftovers().await;
-    let store = faulty.store(TestClock::default()).await;
+    let clock = TestClock::default();
+    // Both where the client sends a request again that failed, and where it does not.
+    let store = if before == 0 { faulty.store(clock).await } else { faulty.hasty(clock).await };
     faulty.nth(number, fault);
     let outcome = store.put("k", batch).serializer("arrow").expires_in(HOUR).await;
     store.settled().await;
@@ -43,7 +45,7 @@ async fn put_with_a_fault(place: Place, number: usize, fault: Fault, batch: &Rec
             expected.insert(0, before + 1);
         }
         Err(error) => {
-            assert_kind(&faulty, fault, &error);
+            assert_eq!(error.kind(), kind_of(fault), "request {number}, {fault:?}: {error:?}");
             let mut left = faulty.leftovers().await;
             left.retain(|path| !kept.contains(path));
             assert!(left.is_empty(), "request {number}, {fault:?}: left behind {left:?}");
@@ -60,17 +62,12 @@ async fn put_with_a_fault(place: Place, number: usize, fault: Fault, batch: &Rec
 }
 
 /// What a request says that met `fault` and was not sent again.
-fn assert_kind(faulty: &Faulty, fault: Fault, error: &coldframe::Error) {
-    let denied = fault == Fault::Deny && error.kind() == ErrorKind::Denied;
-    // The client library tells why a listing failed in its text only.
-    let listing = faulty.proxy().is_some() && faulty.failed().iter().any(|request| request.op == Op::List);
-    let broken = (fault != Fault::Deny || listing) && error.kind() == ErrorKind::Unavailable;
-    assert!(denied || broken, "{fault:?}: {error:?}");
+fn kind_of(fault: Fault) -> ErrorKind {
+    if fault == Fault::Deny { ErrorKind::Denied } else { ErrorKind::Unavailable }
 }
 
 async fn each_request_of_a_put(place: Place, batch: &RecordBatch, before: u64, least: usize) {
-    let few = if before == 0 { vec![Fault::Fail, Fault::LoseReply, Fault::Deny] } else { vec![Fault::LoseReply] };
-    for fault in place.choose(vec![Fault::Fail, Fault::LoseReply, Fault::Deny], few) {
+    for fault in [Fault::Fail, Fault::LoseReply, Fault::Deny] {
         let mut number = 0;
         while put_with_a_fault(place, number, fault, batch, before).await {
             number += 1;
@@ -94,8 +91,8 @@ async fn a_put_whose_storage_goes_away_leaves_nothing_damaged(place: Place) {
         let batch = if large { noise(2, place.choose(LARGE, PARTED)) } else { small() };
         for from in 0.. {
             let faulty = place.faulty().await;
-            let store = faulty.store(TestClock::default()).await;
-            faulty.script(move |request| (request.number >= from).then_some(place.lasting()));
+            let store = faulty.hasty(TestClock::default()).await;
+            faulty.script(move |request| (request.number >= from).then_some(Fault::Fail));
             let outcome = store.put("k", &batch).serializer("arrow").await;
             store.settled().await;
             if faulty.fired() == 0 {
@@ -108,9 +105,8 @@ async fn a_put_whose_storage_goes_away_leaves_nothing_damaged(place: Place) {
             match outcome {
                 Ok(_) => assert_eq!(table(&sound, "k").await, batch),
                 Err(error) => {
-                    if error.kind() != ErrorKind::OutcomeUnknown {
-                        assert_kind(&faulty, place.lasting(), &error);
-                    }
+                    let kinds = [ErrorKind::Unavailable, ErrorKind::OutcomeUnknown];
+                    assert!(kinds.contains(&error.kind()), "from {from}: {error:?}");
                     assert_eq!(live(&sound, "k").await, [] as [u64; 0], "from {from}");
                 }
             }
@@ -143,7 +139,7 @@ async fn a_get_whose_request_fails_says_so_or_gives_the_value(place: Place) {
                     Ok(found) => assert_same(found, &value),
                     Err(error) => {
                         // Only reads and listings are made, and a denied one of them keeps its meaning.
-                        assert_kind(&faulty, fault, &error);
+                        assert_eq!(error.kind(), kind_of(fault), "request {number}, {fault:?}: {error:?}");
                         // A client sends again what broke, but not for the rest of a listing or of a refusal.
                         let again = fault != Fault::CutBody || faulty.failed()[0].path.starts_with("data/");
                         let lasting = place == Place::Memory || fault == Fault::Deny;
@@ -175,13 +171,13 @@ async fn a_delete_whose_request_fails_is_done_or_changes_nothing(place: Place) {
         {
             for number in 0.. {
                 let faulty = place.faulty().await;
-                let store = faulty.store(TestClock::default()).await;
+                let store = faulty.hasty(TestClock::default()).await;
                 store.put("k", small()).await.unwrap();
                 faulty.nth(number, fault);
                 let outcome = delete(&store, force).await;
                 let fired = faulty.fired();
                 if let Err(error) = &outcome {
-                    assert_kind(&faulty, fault, error);
+                    assert_eq!(error.kind(), kind_of(fault), "request {number}, {fault:?}: {error:?}");
                 }
                 faulty.heal();
                 assert_sound(&store).await;
@@ -223,11 +219,8 @@ async fn a_put_that_is_refused_or_finds_no_room_says_so_at_once_and_leaves_nothi
                 break;
             }
             if let Err(error) = outcome {
-                match kind {
-                    ErrorKind::Denied => assert_kind(&faulty, fault, &error),
-                    _ => assert_eq!(error.kind(), kind, "request {number}: {error:?}"),
-                }
-                assert!(error.hint().is_some() || error.kind() == ErrorKind::Unavailable, "{error:?}");
+                assert_eq!(error.kind(), kind, "request {number}: {error:?}");
+                assert!(error.hint().is_some(), "{error:?}");
                 assert_clean(&faulty).await;
                 assert_eq!(live(&faulty.sound().await, "k").await, [] as [u64; 0]);
             }
