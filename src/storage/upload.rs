@@ -116,18 +116,17 @@ impl Upload {
         Ok(())
     }
 
-    /// Starts the upload in parts. Where nobody waits for it any more once it has a name, it is aborted by that name: a
-    /// request that is dropped on its way could start one that nobody knows.
+    /// Starts the upload in parts. A request that is dropped on its way could start one that nobody knows, so it is seen
+    /// through, and what nobody takes is aborted.
     async fn start(&mut self) -> Result<Box<dyn MultipartUpload>> {
         let (sender, receiver) = oneshot::channel();
-        let (store, path) = (self.store.clone(), self.path.clone());
+        let (store, path, cleaning) = (self.store.clone(), self.path.clone(), self.cleaning.clone());
         self.cleaning.start(async move {
             let started = store.put_multipart(&path).await.map_err(failure);
-            if let Err(Ok(multipart)) = sender.send(started) {
-                abort(multipart).await;
-            }
+            let _ = sender.send(started.map(|multipart| Started { multipart: Some(multipart), cleaning }));
         });
-        receiver.await.map_err(|_| Error::internal("a request ended without an answer"))?
+        let mut started = receiver.await.map_err(|_| Error::internal("a request ended without an answer"))??;
+        started.multipart.take().ok_or_else(|| Error::internal("an upload was started without a name"))
     }
 
     async fn wait_for_one(&mut self) -> Result<()> {
@@ -139,6 +138,20 @@ impl Upload {
             sent?;
         }
         Ok(())
+    }
+}
+
+/// An upload in parts on its way to whoever started it; aborted if it does not arrive.
+struct Started {
+    multipart: Option<Box<dyn MultipartUpload>>,
+    cleaning: Cleaning,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(multipart) = self.multipart.take() {
+            self.cleaning.start(abort(multipart));
+        }
     }
 }
 
