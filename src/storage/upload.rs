@@ -8,6 +8,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use tokio::sync::oneshot;
 
 use super::{Cleaning, Storage, failure};
 use crate::error::{Error, Result};
@@ -23,6 +24,8 @@ pub(crate) struct Upload {
     path: Path,
     held: Vec<Bytes>,
     held_bytes: usize,
+    /// Of the whole object, so far.
+    bytes: u64,
     in_flight_bytes: usize,
     in_flight: VecDeque<(usize, BoxFuture<'static, Result<(), Error>>)>,
     budget: usize,
@@ -39,6 +42,7 @@ impl Upload {
             path,
             held: Vec::new(),
             held_bytes: 0,
+            bytes: 0,
             in_flight_bytes: 0,
             in_flight: VecDeque::new(),
             budget,
@@ -54,6 +58,7 @@ impl Upload {
     /// Takes the next bytes.
     pub(crate) async fn push(&mut self, bytes: Bytes) -> Result<()> {
         self.held_bytes += bytes.len();
+        self.bytes += bytes.len() as u64;
         self.held.push(bytes);
         if self.held_bytes >= self.part_bytes() { self.send_part().await } else { Ok(()) }
     }
@@ -71,12 +76,16 @@ impl Upload {
             self.wait_for_one().await?;
         }
         let Some(mut multipart) = self.multipart.take() else { return Ok(()) };
+        let (store, path, bytes) = (self.store.clone(), self.path.clone(), self.bytes);
         let completing = async move {
-            let completed = multipart.complete().await;
-            if completed.is_err() {
-                abort(multipart).await;
+            let Err(error) = multipart.complete().await else { return Ok(()) };
+            // Where its answer was lost, the repetition is told that there is no such upload. Nobody else writes under
+            // this name, so an object of this size is the one that was completed.
+            if store.head(&path).await.is_ok_and(|meta| meta.size == bytes) {
+                return Ok(());
             }
-            completed.map(drop).map_err(failure)
+            abort(multipart).await;
+            Err(failure(error))
         };
         self.cleaning.see_through(completing, self.store.clone(), self.path.clone()).await
     }
@@ -89,7 +98,10 @@ impl Upload {
         }
         let multipart = match &mut self.multipart {
             Some(multipart) => multipart,
-            None => self.multipart.insert(self.store.put_multipart(&self.path).await.map_err(failure)?),
+            None => {
+                let started = self.start().await?;
+                self.multipart.insert(started)
+            }
         };
         let sending = tokio::spawn(multipart.put_part(payload));
         let sending = async move {
@@ -104,6 +116,19 @@ impl Upload {
         Ok(())
     }
 
+    /// Starts the upload in parts. A request that is dropped on its way could start one that nobody knows, so it is seen
+    /// through, and what nobody takes is aborted.
+    async fn start(&mut self) -> Result<Box<dyn MultipartUpload>> {
+        let (sender, receiver) = oneshot::channel();
+        let (store, path, cleaning) = (self.store.clone(), self.path.clone(), self.cleaning.clone());
+        self.cleaning.start(async move {
+            let started = store.put_multipart(&path).await.map_err(failure);
+            let _ = sender.send(started.map(|multipart| Started { multipart: Some(multipart), cleaning }));
+        });
+        let mut started = receiver.await.map_err(|_| Error::internal("a request ended without an answer"))??;
+        started.multipart.take().ok_or_else(|| Error::internal("an upload was started without a name"))
+    }
+
     async fn wait_for_one(&mut self) -> Result<()> {
         if let Some((bytes, sending)) = self.in_flight.front_mut() {
             let sent = sending.await;
@@ -113,6 +138,20 @@ impl Upload {
             sent?;
         }
         Ok(())
+    }
+}
+
+/// An upload in parts on its way to whoever started it; aborted if it does not arrive.
+struct Started {
+    multipart: Option<Box<dyn MultipartUpload>>,
+    cleaning: Cleaning,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(multipart) = self.multipart.take() {
+            self.cleaning.start(abort(multipart));
+        }
     }
 }
 

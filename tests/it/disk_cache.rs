@@ -47,7 +47,7 @@ impl Counted {
     }
 
     async fn store(&self) -> ResultStore {
-        cached(Arc::new(self.faulty.clone()), &self.cache(), PLENTY).await
+        cached(self.faulty.objects(), &self.cache(), PLENTY).await
     }
 
     /// How many requests for data were made since the last time.

@@ -11,6 +11,7 @@ mod commit;
 mod damage;
 mod deletes;
 mod disk;
+mod http;
 mod input;
 mod kill;
 mod lifetime;
@@ -30,6 +31,8 @@ pub(crate) fn noise(seed: u64, rows: u64) -> RecordBatch {
 
 /// Enough rows for three parts of an upload.
 pub(crate) const LARGE: u64 = 2_500_000;
+/// Enough rows for two.
+pub(crate) const PARTED: u64 = 1_200_000;
 
 /// The numbers of the versions of a key that can be read.
 pub(crate) async fn live(store: &ResultStore, key: &str) -> Vec<u64> {

@@ -1,115 +1,112 @@
-//! An object store that fails as a test tells it to: request by request, and never by chance.
+//! A storage that fails as a test tells it to: request by request, and never by chance.
+//!
+//! In memory, a wrapper around the object store asks the script; in front of a server, a proxy does.
 
 mod object_store;
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::object_store::memory::InMemory;
 use ::object_store::path::Path;
-use ::object_store::{ObjectStore, ObjectStoreExt, PutOptions, PutPayload, PutResult, Result};
+use ::object_store::{ObjectStore, ObjectStoreExt};
 use bytes::Bytes;
 use coldframe::clock::{Clock, ManualClock};
-use coldframe::{Configuration, ResultStore};
-use futures::stream::{self, StreamExt, TryStreamExt};
+use coldframe::{Configuration, ResultStore, StoreBuilder};
+use futures::stream::TryStreamExt;
 use tokio::sync::watch;
 
-/// What becomes of a request.
+pub(crate) use self::object_store::FaultyStore;
+use crate::proxy::{Front, Protocol, Proxy};
+use crate::script::Script;
+pub(crate) use crate::script::{Fault, Landed, Op, Request};
+use crate::servers::Server;
+
+/// Where a test takes place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// It is not done, and the connection breaks.
-    Fail,
-    /// It is done, and its answer is lost.
-    LoseReply,
-    /// The connection breaks, and it is done when the test says so.
-    LandLater,
-    /// It is not done, and the answer is that the name is taken.
-    PretendExists,
-    /// It is done as if it were allowed to overwrite.
-    Overwrite,
-    /// It waits until it is released.
-    Block,
-    /// It is refused since the disk is full.
-    Full,
-    /// It is refused since the credentials do not allow it.
-    Deny,
+pub(crate) enum Place {
+    Memory,
+    On(Server),
 }
 
-/// What kind of request it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Op {
-    Put,
-    Create,
-    Start,
-    Part,
-    Complete,
-    Abort,
-    Get,
-    Delete,
-    List,
-}
+impl Place {
+    /// A fresh storage there, where nothing fails yet.
+    pub(crate) async fn faulty(self) -> Faulty {
+        let Self::On(server) = self else { return Faulty::new() };
+        let script = Arc::new(Script::default());
+        let (direct, location) = (server.url().unwrap(), server.fresh());
+        let front = Front {
+            protocol: if server == Server::Azure { Protocol::Azure } else { Protocol::S3 },
+            server: direct.trim_start_matches("http://").to_owned(),
+            root: location[location.find("//").unwrap() + 1..].to_owned(),
+            latency: Duration::ZERO,
+            unsigned: server.unsigned(&direct, &location),
+        };
+        let proxy = Proxy::start(front, script.clone()).await.unwrap();
+        let sound = server.objects(&direct, &location);
+        Faulty { script, sound, way: Arc::new(Way::Server { server, proxy, direct, location }) }
+    }
 
-/// A request, as a script sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub(crate) number: usize,
-    pub(crate) op: Op,
-    pub(crate) path: String,
-}
-
-impl Request {
-    /// Whether it creates a reference: the commit itself.
-    pub(crate) fn is_commit(&self) -> bool {
-        self.op == Op::Create && self.path.starts_with("refs/") && self.path.ends_with(".json")
+    /// `few` where each request takes its time.
+    pub(crate) fn choose<T>(self, many: T, few: T) -> T {
+        if self == Self::Memory { many } else { few }
     }
 }
 
-type Script = Box<dyn FnMut(&Request) -> Option<Fault> + Send>;
-
-/// The wrapper around a store in memory.
-#[derive(Clone)]
-pub(crate) struct Faulty {
-    shared: Arc<Shared>,
+/// Makes each test of a suite, an `async fn(Place)`, into one in memory, one on S3 and one on Azure.
+macro_rules! everywhere {
+    ($($test:ident),* $(,)?) => {
+        mod in_memory {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                Box::pin(super::$test($crate::faulty::Place::Memory)).await;
+            })*
+        }
+        $crate::faulty::on_server!(on_s3, S3, $($test),*);
+        $crate::faulty::on_server!(on_azure, Azure, $($test),*);
+    };
 }
 
-struct Shared {
-    inner: Arc<dyn ObjectStore>,
-    script: Mutex<Script>,
-    requests: AtomicUsize,
-    fired: AtomicUsize,
-    late: Mutex<Vec<(Path, PutPayload, PutOptions)>>,
-    open_uploads: AtomicI64,
-    waiting: watch::Sender<usize>,
-    released: watch::Sender<bool>,
+macro_rules! on_server {
+    ($module:ident, $server:ident, $($test:ident),*) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                let server = $crate::servers::Server::$server;
+                if server.url().is_some() {
+                    Box::pin(super::$test($crate::faulty::Place::On(server))).await;
+                }
+            })*
+        }
+    };
+}
+
+pub(crate) use {everywhere, on_server};
+
+/// A storage behind something that asks a script about each request.
+#[derive(Clone)]
+pub(crate) struct Faulty {
+    script: Arc<Script>,
+    sound: Arc<dyn ObjectStore>,
+    way: Arc<Way>,
+}
+
+enum Way {
+    Memory(FaultyStore),
+    Server { server: Server, proxy: Proxy, direct: String, location: String },
 }
 
 impl Faulty {
+    /// A storage in memory where nothing fails yet.
     pub(crate) fn new() -> Self {
-        Self::over(Arc::new(InMemory::new()))
-    }
-
-    pub(crate) fn over(inner: Arc<dyn ObjectStore>) -> Self {
-        let shared = Shared {
-            inner,
-            script: Mutex::new(Box::new(|_| None)),
-            requests: AtomicUsize::new(0),
-            fired: AtomicUsize::new(0),
-            late: Mutex::default(),
-            open_uploads: AtomicI64::new(0),
-            waiting: watch::Sender::new(0),
-            released: watch::Sender::new(false),
-        };
-        Self { shared: Arc::new(shared) }
+        let (script, sound) = (Arc::new(Script::default()), Arc::new(InMemory::new()));
+        let way = Way::Memory(FaultyStore::new(sound.clone(), script.clone()));
+        Self { script, sound, way: Arc::new(way) }
     }
 
     /// From now on, requests are counted from 0 and do what `script` says.
     pub(crate) fn script(&self, script: impl FnMut(&Request) -> Option<Fault> + Send + 'static) {
-        let mut current = self.shared.script.lock().unwrap();
-        self.shared.requests.store(0, Ordering::SeqCst);
-        self.shared.fired.store(0, Ordering::SeqCst);
-        self.shared.released.send_replace(false);
-        *current = Box::new(script);
+        self.script.write(script);
     }
 
     /// The request of that number meets `fault`.
@@ -126,54 +123,68 @@ impl Faulty {
         });
     }
 
-    /// Nothing fails from now on.
+    /// Nothing fails from now on; what failed so far is still known.
     pub(crate) fn heal(&self) {
-        self.script(|_| None);
+        self.script.end();
     }
 
     /// How many requests met a fault since the script began.
     pub(crate) fn fired(&self) -> usize {
-        self.shared.fired.load(Ordering::SeqCst)
+        self.script.fired().len()
+    }
+
+    /// The requests that met a fault since the script began.
+    pub(crate) fn failed(&self) -> Vec<Request> {
+        self.script.fired()
     }
 
     /// How many requests were made since the script began.
     pub(crate) fn requests(&self) -> usize {
-        self.shared.requests.load(Ordering::SeqCst)
+        self.script.requests()
     }
 
-    /// Does what was to land later; the answers, in order.
-    pub(crate) async fn land(&self) -> Vec<Result<PutResult>> {
-        let late = std::mem::take(&mut *self.shared.late.lock().unwrap());
-        stream::iter(late).then(|(path, bytes, options)| self.put_late(path, bytes, options)).collect().await
-    }
-
-    async fn put_late(&self, path: Path, bytes: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.shared.inner.put_opts(&path, bytes, options).await
+    /// Does what was to land later; how each ended, in order.
+    pub(crate) async fn land(&self) -> Vec<Landed> {
+        self.script.land().await
     }
 
     /// Waits until `number` requests are blocked.
     pub(crate) async fn blocked(&self, number: usize) {
-        self.shared.waiting.subscribe().wait_for(|waiting| *waiting >= number).await.unwrap();
+        self.script.blocked(number).await;
     }
 
     /// Lets blocked requests go on, and blocks none any more.
     pub(crate) fn release(&self) {
-        self.shared.released.send_replace(true);
+        self.script.release();
     }
 
-    /// Uploads in parts that were neither completed nor aborted.
-    pub(crate) fn open_uploads(&self) -> i64 {
-        self.shared.open_uploads.load(Ordering::SeqCst)
+    /// The storage with the script in front of it.
+    pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
+        match &*self.way {
+            Way::Memory(store) => Arc::new(store.clone()),
+            Way::Server { server, proxy, location, .. } => server.objects(&proxy.url(), location),
+        }
     }
 
-    /// The store behind it, which never fails.
+    /// The storage itself, which never fails.
     pub(crate) fn inner(&self) -> Arc<dyn ObjectStore> {
-        self.shared.inner.clone()
+        self.sound.clone()
     }
 
-    /// The paths of all objects.
+    /// What stands in front of the server, if there is one.
+    pub(crate) fn proxy(&self) -> Option<&Proxy> {
+        match &*self.way {
+            Way::Memory(_) => None,
+            Way::Server { proxy, .. } => Some(proxy),
+        }
+    }
+
+    /// The paths of all objects, once no request is under way.
     pub(crate) async fn paths(&self) -> Vec<String> {
-        let listed = self.shared.inner.list(None).map_ok(|meta| meta.location.to_string());
+        if let Some(proxy) = self.proxy() {
+            proxy.idle().await;
+        }
+        let listed = self.sound.list(None).map_ok(|meta| meta.location.to_string());
         listed.try_collect().await.unwrap()
     }
 
@@ -181,7 +192,11 @@ impl Faulty {
     pub(crate) async fn leftovers(&self) -> Vec<String> {
         let mut paths = self.paths().await;
         paths.retain(|path| !path.starts_with("refs/") && path != "coldframe.json");
-        paths.extend((0..self.open_uploads()).map(|_| "an unfinished upload".to_owned()));
+        let open = match &*self.way {
+            Way::Memory(store) => store.open_uploads(),
+            Way::Server { proxy, .. } => proxy.open_uploads(),
+        };
+        paths.extend((0..open).map(|_| "an unfinished upload".to_owned()));
         paths
     }
 
@@ -191,36 +206,50 @@ impl Faulty {
         paths.retain(|path| path.starts_with(start) && path.ends_with(end));
         assert_eq!(paths.len(), 1, "{paths:?}");
         let path = Path::parse(&paths[0]).unwrap();
-        let bytes = self.shared.inner.get(&path).await.unwrap().bytes().await.unwrap();
+        let bytes = self.sound.get(&path).await.unwrap().bytes().await.unwrap();
         (path, bytes)
+    }
+
+    /// Where it lies, and how a client gets there through what stands in front of it.
+    pub(crate) fn way_in(&self) -> Option<(String, String)> {
+        match &*self.way {
+            Way::Memory(_) => None,
+            Way::Server { proxy, location, .. } => Some((proxy.url(), location.clone())),
+        }
+    }
+
+    /// Opens a store on it, step by step.
+    pub(crate) fn builder(&self) -> StoreBuilder {
+        match &*self.way {
+            Way::Memory(store) => {
+                let builder = ResultStore::builder().configuration(Configuration::empty());
+                builder.object_store(Arc::new(store.clone()), "")
+            }
+            Way::Server { server, proxy, location, .. } => server.builder(&proxy.url(), location),
+        }
     }
 
     /// A store on it.
     pub(crate) async fn store(&self, clock: impl Clock) -> ResultStore {
-        store_on(Arc::new(self.clone()), Arc::new(clock)).await
+        self.builder().clock(Arc::new(clock)).open().await.unwrap()
+    }
+
+    /// A store on it whose client sends nothing twice, so that each fault is felt.
+    pub(crate) async fn hasty(&self, clock: impl Clock) -> ResultStore {
+        let builder = self.builder().clock(Arc::new(clock));
+        let builder = if self.proxy().is_some() { builder.option("max_retries", "0") } else { builder };
+        builder.open().await.unwrap()
     }
 
     /// A store on what lies behind it, which never fails.
     pub(crate) async fn sound(&self) -> ResultStore {
-        store_on(self.inner(), Arc::new(TestClock::default())).await
-    }
-
-    /// Decides about a request; a blocked one comes back when it is released.
-    async fn decide(&self, op: Op, path: &Path) -> Option<Fault> {
-        let fault = {
-            let mut script = self.shared.script.lock().unwrap();
-            let number = self.shared.requests.fetch_add(1, Ordering::SeqCst);
-            script(&Request { number, op, path: path.to_string() })
-        };
-        if fault.is_some() {
-            self.shared.fired.fetch_add(1, Ordering::SeqCst);
+        match &*self.way {
+            Way::Memory(_) => store_on(self.inner(), Arc::new(TestClock::default())).await,
+            Way::Server { server, direct, location, .. } => {
+                let builder = server.builder(direct, location).clock(Arc::new(TestClock::default()));
+                builder.open().await.unwrap()
+            }
         }
-        if fault != Some(Fault::Block) {
-            return fault;
-        }
-        self.shared.waiting.send_modify(|waiting| *waiting += 1);
-        self.shared.released.subscribe().wait_for(|released| *released).await.unwrap();
-        None
     }
 }
 
@@ -231,35 +260,45 @@ pub(crate) async fn store_on(store: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>)
 
 /// A clock whose short sleeps, those between attempts, pass at once; long ones wait for the test.
 #[derive(Debug, Clone)]
-pub(crate) struct TestClock(ManualClock);
+pub(crate) struct TestClock {
+    manual: ManualClock,
+    long_sleeps: Arc<watch::Sender<usize>>,
+}
 
 impl Default for TestClock {
     fn default() -> Self {
         // Tests read by a storage's own clock too, so both must stand near each other.
-        Self(ManualClock::starting_at(coldframe::clock::SystemClock.now()))
+        let manual = ManualClock::starting_at(coldframe::clock::SystemClock.now());
+        Self { manual, long_sleeps: Arc::new(watch::Sender::new(0)) }
     }
 }
 
 impl TestClock {
     pub(crate) fn advance(&self, duration: Duration) {
-        self.0.advance(duration);
+        self.manual.advance(duration);
+    }
+
+    /// Waits until so many long sleeps have begun.
+    pub(crate) async fn slept(&self, number: usize) {
+        self.long_sleeps.subscribe().wait_for(|sleeps| *sleeps >= number).await.unwrap();
     }
 }
 
 impl Clock for TestClock {
     fn now(&self) -> chrono::DateTime<chrono::Utc> {
-        self.0.now()
+        self.manual.now()
     }
 
     fn elapsed(&self) -> Duration {
-        self.0.elapsed()
+        self.manual.elapsed()
     }
 
     fn sleep(&self, duration: Duration) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'static>> {
         if duration < Duration::from_secs(30) {
-            self.0.clone().hurried().sleep(duration)
-        } else {
-            self.0.sleep(duration)
+            return self.manual.clone().hurried().sleep(duration);
         }
+        let sleep = self.manual.sleep(duration);
+        self.long_sleeps.send_modify(|sleeps| *sleeps += 1);
+        sleep
     }
 }

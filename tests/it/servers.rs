@@ -2,15 +2,25 @@
 //!
 //! Where they are not there, a test says on stderr that it was skipped; `tests/run` starts them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use coldframe::{Configuration, ResultStore, StoreBuilder};
+use hyper::Method;
+use object_store::ObjectStore;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::signer::Signer;
 
 use crate::interop::variable;
+use crate::proxy::Unsigned;
 
 /// The account that the emulator of Azure Blob Storage publishes in its documentation.
 const ACCOUNT: &str = "devstoreaccount1";
-const ACCOUNT_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+pub(crate) const ACCOUNT_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A server, by the protocol that it speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +85,32 @@ impl Server {
     pub(crate) fn builder(self, url: &str, location: &str) -> StoreBuilder {
         let builder = ResultStore::builder().configuration(Configuration::empty()).location(location);
         self.options(url).into_iter().fold(builder, |builder, (key, value)| builder.option(key, value))
+    }
+
+    /// The objects below `location`, by the client library alone.
+    pub(crate) fn objects(self, url: &str, location: &str) -> Arc<dyn ObjectStore> {
+        let (store, root) = object_store::parse_url_opts(&location.parse().unwrap(), self.options(url)).unwrap();
+        Arc::new(PrefixStore::new(Arc::<dyn ObjectStore>::from(store), root))
+    }
+
+    /// The URL by which an object below `location` may be written without a condition, where the server checks that a
+    /// condition is the one that was signed.
+    pub(crate) fn unsigned(self, url: &str, location: &str) -> Option<Unsigned> {
+        if self != Self::Azure {
+            return None;
+        }
+        let builder = MicrosoftAzureBuilder::new().with_url(location).with_allow_http(true);
+        let builder = builder.with_account(ACCOUNT).with_access_key(ACCOUNT_KEY);
+        let signer = Arc::new(builder.with_endpoint(format!("{url}/{ACCOUNT}")).build().unwrap());
+        let root = object_store::ObjectStoreScheme::parse(&location.parse().unwrap()).unwrap().1;
+        Some(Arc::new(move |path| {
+            let (signer, root) = (signer.clone(), root.clone());
+            Box::pin(async move {
+                let whole = Path::from_iter(root.parts().chain(Path::parse(path).unwrap().parts()));
+                let signed = signer.signed_url(Method::PUT, &whole, Duration::from_secs(3600)).await.unwrap();
+                signed.as_str().parse().unwrap()
+            })
+        }))
     }
 
     /// A store on it that nobody else uses, if it runs.

@@ -6,13 +6,29 @@ use coldframe::ErrorKind;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 
-use super::{LARGE, assert_clean, assert_sound, live, noise, table};
-use crate::faulty::{Fault, Faulty, Op, Request, TestClock};
+use super::{LARGE, PARTED, assert_clean, assert_sound, live, noise, table};
+use crate::faulty::{Fault, Landed, Op, Place, Request, TestClock, everywhere, on_server};
 use crate::support::{numbers, small};
 
-#[tokio::test]
-async fn a_commit_whose_reply_is_lost_succeeds_exactly_once() {
-    let faulty = Faulty::new();
+everywhere! {
+    a_commit_whose_reply_is_lost_succeeds_exactly_once,
+    a_commit_that_lands_after_it_was_read_back_as_absent_makes_one_version,
+    a_commit_that_lands_between_two_attempts_is_ours,
+    a_name_said_to_be_taken_that_is_not_is_created_again,
+    no_clear_answer_for_a_minute_is_an_unknown_outcome_and_the_data_stays,
+    a_storage_that_cannot_be_read_back_leaves_the_outcome_unknown,
+    a_number_that_another_writer_took_is_followed_by_the_next,
+    a_conditional_put_that_loses_reports_a_conflict_and_leaves_no_data,
+    a_put_dropped_before_its_commit_leaves_nothing,
+    a_put_dropped_during_its_commit_comes_to_its_end,
+    a_storage_that_overwrites_is_refused_before_anything_is_committed,
+    a_store_of_an_unknown_format_is_refused,
+}
+
+on_server!(on_gcs, Gcs, a_storage_that_overwrites_is_refused_before_anything_is_committed);
+
+async fn a_commit_whose_reply_is_lost_succeeds_exactly_once(place: Place) {
+    let faulty = place.faulty().await;
     let store = faulty.store(TestClock::default()).await;
     faulty.on(1, Fault::LoseReply, Request::is_commit);
     assert_eq!(store.put("k", small()).await.unwrap().version().get(), 1);
@@ -21,23 +37,21 @@ async fn a_commit_whose_reply_is_lost_succeeds_exactly_once() {
     assert_eq!(table(&store, "k").await, small());
 }
 
-#[tokio::test]
-async fn a_commit_that_lands_after_it_was_read_back_as_absent_makes_one_version() {
-    let faulty = Faulty::new();
+async fn a_commit_that_lands_after_it_was_read_back_as_absent_makes_one_version(place: Place) {
+    let faulty = place.faulty().await;
     let store = faulty.store(TestClock::default()).await;
     faulty.on(1, Fault::LandLater, Request::is_commit);
     let reference = store.put("k", small()).await.unwrap();
     assert_eq!(faulty.fired(), 1);
     // The same name was created again, so the first request finds it taken.
     let late = faulty.land().await;
-    assert!(matches!(late[..], [Err(object_store::Error::AlreadyExists { .. })]), "{late:?}");
+    assert_eq!(late, [Landed::Taken]);
     assert_eq!(live(&store, "k").await, [1]);
     assert_eq!(store.reference("k").await.unwrap().write(), reference.write());
 }
 
-#[tokio::test]
-async fn a_commit_that_lands_between_two_attempts_is_ours() {
-    let faulty = Faulty::new();
+async fn a_commit_that_lands_between_two_attempts_is_ours(place: Place) {
+    let faulty = place.faulty().await;
     let store = faulty.store(TestClock::default()).await;
     let mut commits = 0;
     // The first create is held back; the second waits until the test has let the first land.
@@ -51,15 +65,14 @@ async fn a_commit_that_lands_between_two_attempts_is_ours() {
     });
     let put = tokio::spawn(store.put("k", small()).into_future());
     faulty.blocked(1).await;
-    assert!(faulty.land().await[0].is_ok());
+    assert_eq!(faulty.land().await, [Landed::Done]);
     faulty.release();
     assert_eq!(put.await.unwrap().unwrap().version().get(), 1);
     assert_eq!(live(&store, "k").await, [1]);
 }
 
-#[tokio::test]
-async fn a_name_said_to_be_taken_that_is_not_is_created_again() {
-    let faulty = Faulty::new();
+async fn a_name_said_to_be_taken_that_is_not_is_created_again(place: Place) {
+    let faulty = place.faulty().await;
     let store = faulty.store(TestClock::default()).await;
     faulty.on(5, Fault::PretendExists, |request| request.op == Op::Create);
     assert_eq!(store.put("k", small()).await.unwrap().version().get(), 1);
@@ -68,10 +81,9 @@ async fn a_name_said_to_be_taken_that_is_not_is_created_again() {
     assert_eq!(table(&store, "k").await, small());
 }
 
-#[tokio::test]
-async fn no_clear_answer_for_a_minute_is_an_unknown_outcome_and_the_data_stays() {
+async fn no_clear_answer_for_a_minute_is_an_unknown_outcome_and_the_data_stays(place: Place) {
     for fault in [Fault::LandLater, Fault::PretendExists] {
-        let faulty = Faulty::new();
+        let faulty = place.faulty().await;
         let store = faulty.store(TestClock::default()).await;
         let expiring = store.put("k", small()).expires_in(Duration::from_secs(86_400));
         faulty.on(usize::MAX, fault, Request::is_commit);
@@ -86,7 +98,7 @@ async fn no_clear_answer_for_a_minute_is_an_unknown_outcome_and_the_data_stays()
         assert_eq!(live(&store, "k").await, [] as [u64; 0]);
         let late = faulty.land().await;
         if fault == Fault::LandLater {
-            assert_eq!(late.iter().filter(|answer| answer.is_ok()).count(), 1);
+            assert_eq!(late.iter().filter(|landed| **landed == Landed::Done).count(), 1, "{late:?}");
             assert_eq!(table(&store, "k").await, small());
             assert_eq!(live(&store, "k").await, [1]);
         }
@@ -95,10 +107,9 @@ async fn no_clear_answer_for_a_minute_is_an_unknown_outcome_and_the_data_stays()
     }
 }
 
-#[tokio::test]
-async fn a_storage_that_cannot_be_read_back_leaves_the_outcome_unknown() {
-    let faulty = Faulty::new();
-    let store = faulty.store(TestClock::default()).await;
+async fn a_storage_that_cannot_be_read_back_leaves_the_outcome_unknown(place: Place) {
+    let faulty = place.faulty().await;
+    let store = faulty.hasty(TestClock::default()).await;
     let mut sent = false;
     faulty.script(move |request| {
         sent |= request.is_commit();
@@ -110,11 +121,10 @@ async fn a_storage_that_cannot_be_read_back_leaves_the_outcome_unknown() {
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn a_number_that_another_writer_took_is_followed_by_the_next() {
+async fn a_number_that_another_writer_took_is_followed_by_the_next(place: Place) {
     // Both where the answer says so, and where the answer is lost and the name is read back.
     for fault in [Fault::Block, Fault::LandLater] {
-        let faulty = Faulty::new();
+        let faulty = place.faulty().await;
         let store = faulty.store(TestClock::default()).await;
         let other = faulty.sound().await;
         let mut commits = 0;
@@ -140,10 +150,9 @@ async fn a_number_that_another_writer_took_is_followed_by_the_next() {
     }
 }
 
-#[tokio::test]
-async fn a_conditional_put_that_loses_reports_a_conflict_and_leaves_no_data() {
+async fn a_conditional_put_that_loses_reports_a_conflict_and_leaves_no_data(place: Place) {
     for after in [false, true] {
-        let faulty = Faulty::new();
+        let faulty = place.faulty().await;
         let store = faulty.store(TestClock::default()).await;
         faulty.on(1, Fault::Block, Request::is_commit);
         let put = store.put("k", small());
@@ -158,11 +167,11 @@ async fn a_conditional_put_that_loses_reports_a_conflict_and_leaves_no_data() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_put_dropped_before_its_commit_leaves_nothing() {
-    let batch = noise(4, LARGE);
+async fn a_put_dropped_before_its_commit_leaves_nothing(place: Place) {
+    let (rows, least) = place.choose((LARGE, 10), (PARTED, 8));
+    let batch = noise(4, rows);
     for number in 0.. {
-        let faulty = Faulty::new();
+        let faulty = place.faulty().await;
         let store = faulty.store(TestClock::default()).await;
         faulty.script(move |request| (request.number == number && !request.is_commit()).then_some(Fault::Block));
         let mut put = store.put("k", &batch).serializer("arrow").expires_in(Duration::from_secs(3600)).into_future();
@@ -172,7 +181,7 @@ async fn a_put_dropped_before_its_commit_leaves_nothing() {
             done = &mut put => { done.unwrap(); false }
         };
         if !stuck {
-            assert!(number >= 10, "a put made only {number} requests before its commit");
+            assert!(number >= least, "a put made only {number} requests before its commit");
             break;
         }
         drop(put);
@@ -183,10 +192,9 @@ async fn a_put_dropped_before_its_commit_leaves_nothing() {
     }
 }
 
-#[tokio::test]
-async fn a_put_dropped_during_its_commit_comes_to_its_end() {
+async fn a_put_dropped_during_its_commit_comes_to_its_end(place: Place) {
     for fault in [Fault::Block, Fault::LoseReply] {
-        let faulty = Faulty::new();
+        let faulty = place.faulty().await;
         let store = faulty.store(TestClock::default()).await;
         let mut sent = false;
         faulty.script(move |request| {
@@ -216,9 +224,8 @@ async fn a_put_dropped_during_its_commit_comes_to_its_end() {
     }
 }
 
-#[tokio::test]
-async fn a_storage_that_overwrites_is_refused_before_anything_is_committed() {
-    let faulty = Faulty::new();
+async fn a_storage_that_overwrites_is_refused_before_anything_is_committed(place: Place) {
+    let faulty = place.faulty().await;
     let store = faulty.store(TestClock::default()).await;
     faulty.on(usize::MAX, Fault::Overwrite, |request| request.op == Op::Create);
     for _ in 0..2 {
@@ -230,10 +237,9 @@ async fn a_storage_that_overwrites_is_refused_before_anything_is_committed() {
     }
 }
 
-#[tokio::test]
-async fn a_store_of_an_unknown_format_is_refused() {
+async fn a_store_of_an_unknown_format_is_refused(place: Place) {
     for marker in ["{\"type\":\"store\",\"format\":2}\n", "", "not ours"] {
-        let faulty = Faulty::new();
+        let faulty = place.faulty().await;
         let path = Path::parse("coldframe.json").unwrap();
         faulty.inner().put(&path, PutPayload::from(marker.as_bytes().to_vec())).await.unwrap();
         let store = faulty.store(TestClock::default()).await;

@@ -1,7 +1,5 @@
 //! Data and references that are not what was written: an error that names the path, or exactly what was written.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use coldframe::{Configuration, ErrorKind, ResultReference, ResultStore, Value};
 use futures::TryStreamExt;
@@ -10,8 +8,16 @@ use object_store::{ObjectStoreExt, PutPayload};
 use serde_json::json;
 
 use super::{LARGE, noise};
-use crate::faulty::{Faulty, TestClock};
+use crate::faulty::{Faulty, Place, TestClock, everywhere};
 use crate::support::{batch_of, every_type, local, numbers, small};
+
+everywhere! {
+    a_flipped_bit_of_the_data_is_found_or_does_no_harm,
+    data_cut_short_or_lengthened_or_emptied_or_gone_is_found,
+    a_flipped_bit_of_a_reference_never_gives_another_value,
+    a_reference_that_is_cut_short_or_emptied_is_damaged_and_named,
+    data_that_is_replaced_in_the_middle_of_a_scan_is_damage,
+}
 
 /// One value for each serializer.
 fn values() -> Vec<(&'static str, Value)> {
@@ -37,6 +43,12 @@ fn same(found: &Value, expected: &Value) -> bool {
     }
 }
 
+/// One value for each serializer, or where each request takes its time, of the most different ones.
+fn values_for(place: Place) -> Vec<(&'static str, Value)> {
+    let few = ["parquet", "arrow/lz4", "json", "bytes", "compressed(lz4)/arrow"];
+    values().into_iter().filter(|(name, _)| place.choose(true, few.contains(name))).collect()
+}
+
 /// A value that was put, and where its data lies.
 struct Stored {
     faulty: Faulty,
@@ -46,8 +58,8 @@ struct Stored {
 }
 
 impl Stored {
-    async fn put(serializer: &str, value: &Value) -> Self {
-        let faulty = Faulty::new();
+    async fn put(place: Place, serializer: &str, value: &Value) -> Self {
+        let faulty = place.faulty().await;
         let store = faulty.store(TestClock::default()).await;
         let reference = store.put("k", value.clone()).serializer(serializer).await.unwrap();
         let data = faulty.find("data/", "").await;
@@ -77,13 +89,14 @@ impl Stored {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_bit_of_the_data_is_found_or_does_no_harm() {
-    for (serializer, value) in values() {
-        let stored = Stored::put(serializer, &value).await;
+async fn a_flipped_bit_of_the_data_is_found_or_does_no_harm(place: Place) {
+    for (serializer, value) in values_for(place) {
+        let stored = Stored::put(place, serializer, &value).await;
         let (path, bytes) = &stored.data;
-        let step = (bytes.len() / 150).max(1);
-        for position in (0..bytes.len()).step_by(step).chain(bytes.len().saturating_sub(40)..bytes.len()) {
+        let step = (bytes.len() / place.choose(150, 4)).max(1);
+        for position in
+            (0..bytes.len()).step_by(step).chain(bytes.len().saturating_sub(place.choose(40, 2))..bytes.len())
+        {
             let mut flipped = bytes.to_vec();
             flipped[position] ^= 1 << (position % 8);
             stored.write(path, flipped).await;
@@ -95,10 +108,9 @@ async fn a_flipped_bit_of_the_data_is_found_or_does_no_harm() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn data_cut_short_or_lengthened_or_emptied_or_gone_is_found() {
-    for (serializer, value) in values() {
-        let stored = Stored::put(serializer, &value).await;
+async fn data_cut_short_or_lengthened_or_emptied_or_gone_is_found(place: Place) {
+    for (serializer, value) in values_for(place) {
+        let stored = Stored::put(place, serializer, &value).await;
         let (path, bytes) = &stored.data;
         for length in [0, 1, bytes.len() / 3, bytes.len() / 2, bytes.len() - 1] {
             stored.write(path, bytes.slice(..length)).await;
@@ -143,13 +155,12 @@ async fn damage_on_a_disk_is_found_too() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_bit_of_a_reference_never_gives_another_value() {
+async fn a_flipped_bit_of_a_reference_never_gives_another_value(place: Place) {
     let chosen = ["parquet", "arrow", "json", "bytes", "compressed(lz4)/arrow"];
-    for (serializer, value) in values().into_iter().filter(|(serializer, _)| chosen.contains(serializer)) {
-        let stored = Stored::put(serializer, &value).await;
+    for (serializer, value) in values_for(place).into_iter().filter(|(serializer, _)| chosen.contains(serializer)) {
+        let stored = Stored::put(place, serializer, &value).await;
         let (path, bytes) = stored.faulty.find("refs/", ".json").await;
-        for position in 0..bytes.len() {
+        for position in (0..bytes.len()).step_by(place.choose(1, 61)) {
             let mut flipped = bytes.to_vec();
             flipped[position] ^= 1 << (position % 7);
             stored.write(&path, flipped.clone()).await;
@@ -165,9 +176,8 @@ async fn a_flipped_bit_of_a_reference_never_gives_another_value() {
     }
 }
 
-#[tokio::test]
-async fn a_reference_that_is_cut_short_or_emptied_is_damaged_and_named() {
-    let stored = Stored::put("parquet", &Value::Table(small().into())).await;
+async fn a_reference_that_is_cut_short_or_emptied_is_damaged_and_named(place: Place) {
+    let stored = Stored::put(place, "parquet", &Value::Table(small().into())).await;
     let (path, bytes) = stored.faulty.find("refs/", ".json").await;
     let other_key = String::from_utf8(bytes.to_vec()).unwrap().replace("\"key\":\"k\"", "\"key\":\"other\"");
     let other_version = String::from_utf8(bytes.to_vec()).unwrap().replace("\"version\":1", "\"version\":2");
@@ -197,12 +207,10 @@ async fn a_reference_that_is_cut_short_or_emptied_is_damaged_and_named() {
 /// So little memory that a scan cannot have read all of a large table ahead.
 const LITTLE: usize = 16 << 20;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn data_that_is_replaced_in_the_middle_of_a_scan_is_damage() {
+async fn data_that_is_replaced_in_the_middle_of_a_scan_is_damage(place: Place) {
     for serializer in ["parquet", "arrow"] {
-        let faulty = Faulty::new();
-        let builder = ResultStore::builder().configuration(Configuration::empty()).memory(LITTLE);
-        let store = builder.object_store(Arc::new(faulty.clone()), "").open().await.unwrap();
+        let faulty = place.faulty().await;
+        let store = faulty.builder().memory(LITTLE).open().await.unwrap();
         store.put("k", noise(7, LARGE)).serializer(serializer).await.unwrap();
         let (path, bytes) = faulty.find("data/", "").await;
         let mut batches = store.scan("k").batch_rows(10_000).batches().await.unwrap();

@@ -7,8 +7,17 @@ use object_store::{ObjectStoreExt, PutPayload};
 use serde_json::json;
 
 use super::{LARGE, assert_sound, live, noise, table};
-use crate::faulty::{Fault, Faulty, Op, TestClock};
+use crate::faulty::{Fault, Faulty, Op, Place, TestClock, everywhere};
 use crate::support::{local, small};
+
+everywhere! {
+    a_tagged_version_is_deleted_only_by_force,
+    a_tag_that_cannot_be_read_protects_everything,
+    a_number_is_never_given_twice,
+    a_delete_says_when_by_whom_and_why_and_is_no_error_twice,
+    a_scan_of_a_version_that_is_deleted_finishes_or_says_so,
+    a_delete_that_stands_still_for_fifteen_minutes_withdraws,
+}
 
 async fn tag(faulty: &Faulty, key: &str, version: u64) {
     let path = Path::parse("tags/golden/@/999999999998.json").unwrap();
@@ -22,9 +31,8 @@ async fn announcements(faulty: &Faulty) -> Vec<String> {
     paths
 }
 
-#[tokio::test]
-async fn a_tagged_version_is_deleted_only_by_force() {
-    let faulty = Faulty::new();
+async fn a_tagged_version_is_deleted_only_by_force(place: Place) {
+    let faulty = place.faulty().await;
     let store = faulty.store(TestClock::default()).await;
     for _ in 0..2 {
         store.put("k", small()).await.unwrap();
@@ -44,9 +52,8 @@ async fn a_tagged_version_is_deleted_only_by_force() {
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn a_tag_that_cannot_be_read_protects_everything() {
-    let faulty = Faulty::new();
+async fn a_tag_that_cannot_be_read_protects_everything(place: Place) {
+    let faulty = place.faulty().await;
     let store = faulty.store(TestClock::default()).await;
     store.put("k", small()).await.unwrap();
     let path = Path::parse("tags/golden/@/999999999998.json").unwrap();
@@ -57,9 +64,8 @@ async fn a_tag_that_cannot_be_read_protects_everything() {
     store.delete("k").force().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_number_is_never_given_twice() {
-    let faulty = Faulty::new();
+async fn a_number_is_never_given_twice(place: Place) {
+    let faulty = place.faulty().await;
     let store = faulty.store(TestClock::default()).await;
     for expected in 1..=3 {
         assert_eq!(store.put("k", small()).await.unwrap().version().get(), expected);
@@ -72,9 +78,8 @@ async fn a_number_is_never_given_twice() {
     assert_eq!(live(&store, "k").await, [5, 4]);
 }
 
-#[tokio::test]
-async fn a_delete_says_when_by_whom_and_why_and_is_no_error_twice() {
-    let faulty = Faulty::new();
+async fn a_delete_says_when_by_whom_and_why_and_is_no_error_twice(place: Place) {
+    let faulty = place.faulty().await;
     let store = faulty.store(TestClock::default()).await;
     let reference = store.put("k", small()).await.unwrap();
     assert_eq!(store.delete("k").reason("too old").await.unwrap(), [Version::FIRST]);
@@ -147,20 +152,24 @@ async fn scan_across_a_delete(store: &ResultStore, serializer: &str) {
     }
 }
 
-#[tokio::test]
-async fn a_scan_of_a_version_that_is_deleted_finishes_or_says_so() {
-    let (_folder, on_disk) = local().await;
-    let memory = Faulty::new();
-    let in_memory = memory.store(TestClock::default()).await;
+async fn a_scan_of_a_version_that_is_deleted_finishes_or_says_so(place: Place) {
+    let faulty = place.faulty().await;
+    let store = faulty.store(TestClock::default()).await;
     for serializer in ["parquet", "arrow"] {
-        scan_across_a_delete(&on_disk, serializer).await;
-        scan_across_a_delete(&in_memory, serializer).await;
+        scan_across_a_delete(&store, serializer).await;
     }
 }
 
 #[tokio::test]
-async fn a_delete_that_stands_still_for_fifteen_minutes_withdraws() {
-    let faulty = Faulty::new();
+async fn a_scan_of_files_that_are_deleted_finishes_or_says_so() {
+    let (_folder, on_disk) = local().await;
+    for serializer in ["parquet", "arrow"] {
+        scan_across_a_delete(&on_disk, serializer).await;
+    }
+}
+
+async fn a_delete_that_stands_still_for_fifteen_minutes_withdraws(place: Place) {
+    let faulty = place.faulty().await;
     let clock = TestClock::default();
     let store = faulty.store(clock.clone()).await;
     store.put("k", small()).await.unwrap();

@@ -8,8 +8,17 @@ use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 
 use super::{assert_clean, assert_sound, live, table};
-use crate::faulty::{Fault, Faulty, Op, Request, TestClock};
+use crate::faulty::{Fault, Faulty, Landed, Op, Place, Request, TestClock, everywhere};
 use crate::support::small;
+
+everywhere! {
+    a_clock_that_jumps_between_upload_and_commit_ends_the_put,
+    a_suspension_between_two_sendings_of_the_commit_leaves_its_outcome_open,
+    a_slow_put_pins_itself_and_renews_its_pin_and_removes_it,
+    a_put_whose_pin_cannot_be_written_for_fifteen_minutes_ends,
+    a_pinned_put_that_fails_or_is_dropped_removes_its_pin,
+    a_pin_stays_while_the_outcome_is_unknown,
+}
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -36,21 +45,14 @@ fn watch_pins(faulty: &Faulty, fault: Option<Fault>) -> watch::Receiver<usize> {
     receiver
 }
 
-/// Lets the put do what it can do without time passing.
-async fn settle() {
-    for _ in 0..50 {
-        tokio::task::yield_now().await;
-    }
-}
-
+/// How many pins there are.
 async fn pins(faulty: &Faulty) -> usize {
     faulty.paths().await.iter().filter(|path| path.starts_with("pins/")).count()
 }
 
-#[tokio::test]
-async fn a_clock_that_jumps_between_upload_and_commit_ends_the_put() {
+async fn a_clock_that_jumps_between_upload_and_commit_ends_the_put(place: Place) {
     for (minutes, ends) in [(14, false), (16, true)] {
-        let faulty = Faulty::new();
+        let faulty = place.faulty().await;
         let clock = TestClock::default();
         let store = faulty.store(clock.clone()).await;
         // The machine is suspended while the last request before the commit is under way.
@@ -71,9 +73,8 @@ async fn a_clock_that_jumps_between_upload_and_commit_ends_the_put() {
     }
 }
 
-#[tokio::test]
-async fn a_suspension_between_two_sendings_of_the_commit_leaves_its_outcome_open() {
-    let faulty = Faulty::new();
+async fn a_suspension_between_two_sendings_of_the_commit_leaves_its_outcome_open(place: Place) {
+    let faulty = place.faulty().await;
     let clock = TestClock::default();
     let store = faulty.store(clock.clone()).await;
     let mut commits = 0;
@@ -90,29 +91,35 @@ async fn a_suspension_between_two_sendings_of_the_commit_leaves_its_outcome_open
     clock.advance(MINUTE * 16);
     faulty.release();
     assert_eq!(put.await.unwrap().unwrap_err().kind(), ErrorKind::OutcomeUnknown);
-    assert!(faulty.land().await[0].is_ok());
+    assert_eq!(faulty.land().await, [Landed::Done]);
     assert_eq!(table(&store, "k").await, small());
 }
 
 /// Twenty minutes of a put, in steps of one, each of which brings a batch.
 async fn twenty_minutes(store: &ResultStore, clock: &TestClock) -> coldframe::Result<coldframe::ResultReference> {
     let (input, batches) = slow();
-    let put = tokio::spawn(store.put("k", batches).into_future());
-    for _ in 0..20 {
-        settle().await;
+    let mut put = tokio::spawn(store.put("k", batches).into_future());
+    for minute in 1..=20 {
+        tokio::select! {
+            // Whatever the last minute made it do is done.
+            () = clock.slept(minute) => {}
+            ended = &mut put => return ended.unwrap(),
+        }
         clock.advance(MINUTE);
         if input.send(Ok(small())).await.is_err() {
             break;
         }
     }
-    settle().await;
+    tokio::select! {
+        () = clock.slept(21) => {}
+        ended = &mut put => return ended.unwrap(),
+    }
     drop(input);
     put.await.unwrap()
 }
 
-#[tokio::test]
-async fn a_slow_put_pins_itself_and_renews_its_pin_and_removes_it() {
-    let faulty = Faulty::new();
+async fn a_slow_put_pins_itself_and_renews_its_pin_and_removes_it(place: Place) {
+    let faulty = place.faulty().await;
     let clock = TestClock::default();
     let store = faulty.store(clock.clone()).await;
     let renewed = watch_pins(&faulty, None);
@@ -125,11 +132,10 @@ async fn a_slow_put_pins_itself_and_renews_its_pin_and_removes_it() {
     assert_sound(&store).await;
 }
 
-#[tokio::test]
-async fn a_put_whose_pin_cannot_be_written_for_fifteen_minutes_ends() {
-    let faulty = Faulty::new();
+async fn a_put_whose_pin_cannot_be_written_for_fifteen_minutes_ends(place: Place) {
+    let faulty = place.faulty().await;
     let clock = TestClock::default();
-    let store = faulty.store(clock.clone()).await;
+    let store = faulty.hasty(clock.clone()).await;
     let tried = watch_pins(&faulty, Some(Fault::Fail));
     let error = twenty_minutes(&store, &clock).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
@@ -140,23 +146,22 @@ async fn a_put_whose_pin_cannot_be_written_for_fifteen_minutes_ends() {
     assert_eq!(live(&store, "k").await, [] as [u64; 0]);
 }
 
-#[tokio::test]
-async fn a_pinned_put_that_fails_or_is_dropped_removes_its_pin() {
+async fn a_pinned_put_that_fails_or_is_dropped_removes_its_pin(place: Place) {
     for dropped in [false, true] {
-        let faulty = Faulty::new();
+        let faulty = place.faulty().await;
         let clock = TestClock::default();
         let store = faulty.store(clock.clone()).await;
-        let mut renewed = watch_pins(&faulty, None);
+        let renewed = watch_pins(&faulty, None);
         let (input, batches) = slow();
         let mut put = store.put("k", batches).into_future();
         let minutes = async {
-            for _ in 0..8 {
-                settle().await;
+            for minute in 1..=8 {
+                clock.slept(minute).await;
                 clock.advance(MINUTE);
                 input.send(Ok(small())).await.unwrap();
             }
-            renewed.wait_for(|pins| *pins > 0).await.unwrap();
-            settle().await;
+            clock.slept(9).await;
+            assert!(*renewed.borrow() > 0);
         };
         tokio::select! {
             done = &mut put => panic!("it ended: {done:?}"),
@@ -175,9 +180,8 @@ async fn a_pinned_put_that_fails_or_is_dropped_removes_its_pin() {
     }
 }
 
-#[tokio::test]
-async fn a_pin_stays_while_the_outcome_is_unknown() {
-    let faulty = Faulty::new();
+async fn a_pin_stays_while_the_outcome_is_unknown(place: Place) {
+    let faulty = place.faulty().await;
     let clock = TestClock::default();
     let store = faulty.store(clock.clone()).await;
     faulty.on(usize::MAX, Fault::LandLater, Request::is_commit);

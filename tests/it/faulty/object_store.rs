@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,14 +15,37 @@ use object_store::{
     ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
 
-use super::{Fault, Faulty, Op};
+use crate::script::{Fault, Landed, Op, Script};
+
+/// The wrapper around a store in memory.
+#[derive(Clone)]
+pub(crate) struct FaultyStore {
+    inner: Arc<dyn ObjectStore>,
+    script: Arc<Script>,
+    open_uploads: Arc<AtomicUsize>,
+}
+
+impl FaultyStore {
+    pub(super) fn new(inner: Arc<dyn ObjectStore>, script: Arc<Script>) -> Self {
+        Self { inner, script, open_uploads: Arc::default() }
+    }
+
+    /// Uploads in parts that were neither completed nor aborted.
+    pub(super) fn open_uploads(&self) -> usize {
+        self.open_uploads.load(Ordering::SeqCst)
+    }
+
+    async fn decide(&self, op: Op, path: &Path) -> Option<Fault> {
+        self.script.decide(op, path.to_string()).await
+    }
+}
 
 fn broken(fault: Fault, path: &Path) -> Error {
     let io =
         |kind: std::io::ErrorKind| Error::Generic { store: "faulty", source: Box::new(std::io::Error::from(kind)) };
     match fault {
         Fault::Full => io(std::io::ErrorKind::StorageFull),
-        Fault::Deny => Error::PermissionDenied { path: path.to_string(), source: "not for you".into() },
+        Fault::Deny | Fault::Echo => Error::PermissionDenied { path: path.to_string(), source: "not for you".into() },
         Fault::PretendExists => Error::AlreadyExists { path: path.to_string(), source: "busy".into() },
         _ => io(std::io::ErrorKind::ConnectionReset),
     }
@@ -33,47 +57,54 @@ fn answered<T>(fault: Option<Fault>, path: &Path, answer: Result<T>) -> Result<T
 }
 
 fn is_done(fault: Option<Fault>) -> bool {
-    matches!(fault, None | Some(Fault::LoseReply | Fault::Overwrite))
+    matches!(fault, None | Some(Fault::LoseReply | Fault::CutBody | Fault::Overwrite))
 }
 
-impl fmt::Display for Faulty {
+impl fmt::Display for FaultyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a faulty store")
     }
 }
 
-impl fmt::Debug for Faulty {
+impl fmt::Debug for FaultyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Faulty")
+        f.write_str("FaultyStore")
     }
 }
 
 #[async_trait]
-impl ObjectStore for Faulty {
+impl ObjectStore for FaultyStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, mut options: PutOptions) -> Result<PutResult> {
         let op = if options.mode == PutMode::Create { Op::Create } else { Op::Put };
         let fault = self.decide(op, location).await;
         match fault {
             Some(Fault::LandLater) => {
-                self.shared.late.lock().unwrap().push((location.clone(), payload, options));
+                let (inner, path) = (self.inner.clone(), location.clone());
+                self.script.keep(Box::pin(async move {
+                    match inner.put_opts(&path, payload, options).await {
+                        Ok(_) => Landed::Done,
+                        Err(Error::AlreadyExists { .. }) => Landed::Taken,
+                        Err(error) => Landed::Failed(error.to_string()),
+                    }
+                }));
                 return Err(broken(Fault::LandLater, location));
             }
             Some(Fault::Overwrite) => options.mode = PutMode::Overwrite,
             Some(fault) if !is_done(Some(fault)) => return Err(broken(fault, location)),
             _ => {}
         }
-        answered(fault, location, self.shared.inner.put_opts(location, payload, options).await)
+        answered(fault, location, self.inner.put_opts(location, payload, options).await)
     }
 
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let fault = self.decide(Op::Start, path).await;
         if !is_done(fault) {
-            return Err(broken(Fault::Fail, path));
+            return Err(broken(fault.unwrap(), path));
         }
-        let inner = self.shared.inner.put_multipart_opts(path, options).await?;
+        let inner = self.inner.put_multipart_opts(path, options).await?;
         // One whose answer is lost has no name to abort it by: the storage's own rules remove it.
         answered(fault, path, Ok(()))?;
-        self.shared.open_uploads.fetch_add(1, Ordering::SeqCst);
+        self.open_uploads.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(FaultyUpload { store: self.clone(), path: path.clone(), inner: Some(inner) }))
     }
 
@@ -82,10 +113,14 @@ impl ObjectStore for Faulty {
         if !is_done(fault) {
             return Err(broken(fault.unwrap(), location));
         }
-        let mut result = self.shared.inner.get_opts(location, options).await?;
-        if fault == Some(Fault::LoseReply) {
-            let cut = stream::iter([Err(broken(Fault::LoseReply, location))]);
-            result.payload = GetResultPayload::Stream(cut.boxed());
+        let mut result = self.inner.get_opts(location, options).await?;
+        if let Some(fault @ (Fault::LoseReply | Fault::CutBody)) = fault {
+            let whole = (result.range.end - result.range.start) as usize;
+            let (meta, range, attributes) = (result.meta.clone(), result.range.clone(), result.attributes.clone());
+            let mut body = result.bytes().await?;
+            body.truncate(if fault == Fault::CutBody { whole / 2 } else { 0 });
+            let cut = stream::iter([Ok(body), Err(broken(fault, location))]);
+            result = GetResult { payload: GetResultPayload::Stream(cut.boxed()), meta, range, attributes };
         }
         Ok(result)
     }
@@ -104,7 +139,7 @@ impl ObjectStore for Faulty {
                 if !is_done(fault) {
                     return Err(broken(fault.unwrap(), &location));
                 }
-                let answer = store.shared.inner.delete(&location).await;
+                let answer = store.inner.delete(&location).await;
                 answered(fault, &location, answer).map(|()| location)
             }
         });
@@ -116,23 +151,23 @@ impl ObjectStore for Faulty {
         let listed = stream::once(async move {
             let fault = store.decide(Op::List, &prefix).await;
             let end = fault.map(|fault| Err(broken(fault, &prefix)));
-            let items = if is_done(fault) { store.shared.inner.list(Some(&prefix)) } else { stream::empty().boxed() };
+            let items = if is_done(fault) { store.inner.list(Some(&prefix)) } else { stream::empty().boxed() };
             items.chain(stream::iter(end))
         });
         listed.flatten().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.shared.inner.list_with_delimiter(prefix).await
+        self.inner.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.shared.inner.copy_opts(from, to, options).await
+        self.inner.copy_opts(from, to, options).await
     }
 }
 
 struct FaultyUpload {
-    store: Faulty,
+    store: FaultyStore,
     path: Path,
     inner: Option<Box<dyn MultipartUpload>>,
 }
@@ -146,7 +181,7 @@ impl fmt::Debug for FaultyUpload {
 impl FaultyUpload {
     fn close(&mut self) -> Option<Box<dyn MultipartUpload>> {
         let inner = self.inner.take();
-        self.store.shared.open_uploads.fetch_sub(i64::from(inner.is_some()), Ordering::SeqCst);
+        self.store.open_uploads.fetch_sub(usize::from(inner.is_some()), Ordering::SeqCst);
         inner
     }
 }
