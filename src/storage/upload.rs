@@ -14,8 +14,21 @@ use super::{Cleaning, Storage, failure};
 use crate::error::{Error, Result};
 
 const FIRST_PART_BYTES: usize = 8 * 1024 * 1024;
-/// After so many parts their size doubles, so that storages that allow 10,000 hold an object of any size.
+/// After so many parts their size doubles, as long as the budget allows.
 const PARTS_OF_ONE_SIZE: usize = 1_000;
+/// Storages allow 10,000 parts. From here on their size doubles whatever the budget, so that an object of terabytes fits.
+const LAST_PARTS: usize = 8_000;
+const LAST_PARTS_OF_ONE_SIZE: usize = 100;
+/// No storage takes a larger part than this.
+const LARGEST_PART_BYTES: usize = 4_000 * 1024 * 1024;
+
+/// The size of the part after so many others.
+fn part_bytes(parts: usize, budget: usize) -> usize {
+    let affordable = (budget / 2).max(FIRST_PART_BYTES);
+    let usual = (FIRST_PART_BYTES << (parts / PARTS_OF_ONE_SIZE).min(10)).min(affordable);
+    let doublings = parts.checked_sub(LAST_PARTS).map_or(0, |last| last / LAST_PARTS_OF_ONE_SIZE + 1);
+    usual.saturating_mul(1 << doublings.min(10)).min(LARGEST_PART_BYTES)
+}
 
 /// One object on its way. Dropped before it is finished, it leaves nothing behind.
 pub(crate) struct Upload {
@@ -51,16 +64,27 @@ impl Upload {
         }
     }
 
-    fn part_bytes(&self) -> usize {
-        FIRST_PART_BYTES << (self.parts / PARTS_OF_ONE_SIZE).min(10)
+    /// Takes the next bytes.
+    pub(crate) async fn push(&mut self, mut bytes: Bytes) -> Result<()> {
+        self.bytes += bytes.len() as u64;
+        loop {
+            // Some storages want all parts but the last to be of one size, to the byte.
+            let room = part_bytes(self.parts, self.budget).saturating_sub(self.held_bytes);
+            if bytes.len() < room {
+                self.hold(bytes);
+                return Ok(());
+            }
+            let fitting = bytes.split_to(room);
+            self.hold(fitting);
+            self.send_part().await?;
+        }
     }
 
-    /// Takes the next bytes.
-    pub(crate) async fn push(&mut self, bytes: Bytes) -> Result<()> {
-        self.held_bytes += bytes.len();
-        self.bytes += bytes.len() as u64;
-        self.held.push(bytes);
-        if self.held_bytes >= self.part_bytes() { self.send_part().await } else { Ok(()) }
+    fn hold(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            self.held_bytes += bytes.len();
+            self.held.push(bytes);
+        }
     }
 
     /// Makes the object whole; it is on the storage when this returns.
@@ -170,5 +194,22 @@ impl Drop for Upload {
 async fn abort(mut multipart: Box<dyn MultipartUpload>) {
     if let Err(error) = multipart.abort().await {
         tracing::warn!(error = %failure(error), "an unfinished upload could not be aborted");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_thousand_parts_hold_terabytes_and_all_but_the_last_keep_to_the_budget() {
+        for (memory, terabytes) in [(16_usize << 20, 4), (192 << 20, 5), (4 << 30, 5)] {
+            let budget = memory / 4;
+            let sizes: Vec<u64> = (0..10_000).map(|parts| part_bytes(parts, budget) as u64).collect();
+            assert!(sizes[..1_000].iter().all(|size| *size == 8 << 20));
+            assert!(sizes[..8_000].iter().all(|size| *size <= (budget as u64 / 2).max(8 << 20)));
+            assert!(sizes.iter().all(|size| *size <= 4_000 << 20));
+            assert!(sizes.iter().sum::<u64>() >= terabytes << 40, "{memory}: {}", sizes.iter().sum::<u64>());
+        }
     }
 }
