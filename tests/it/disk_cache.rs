@@ -236,6 +236,7 @@ async fn damage_on_the_storage_is_not_kept() {
         let store = counted.store().await;
         assert_eq!(store.get(&reference).await.unwrap_err().kind(), ErrorKind::Damaged);
         store.settled().await;
+        assert_eq!(counted.files(), [] as [PathBuf; 0]);
     }
     counted.faulty.inner().put(&path, PutPayload::from(sound)).await.unwrap();
     let value = read(&counted.store().await, &reference).await;

@@ -363,7 +363,10 @@ fn joined(mut pieces: Vec<(u64, Bytes)>) -> Vec<(u64, Bytes)> {
     }
     let runs = runs.into_iter().map(|(start, mut run, _)| match run.pop() {
         Some(only) if run.is_empty() => (start, only),
-        last => (start, run.into_iter().chain(last).flatten().collect()),
+        last => {
+            run.extend(last);
+            (start, run.concat().into())
+        }
     });
     runs.collect()
 }
