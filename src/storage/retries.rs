@@ -16,8 +16,8 @@ pub(super) const VARIABLES: [(&str, &str); 2] =
 
 /// When a request is given up.
 ///
-/// A request may move a whole part of an upload: 8 MiB at first, 256 MiB in an upload of some hundred gigabytes, which
-/// a line of 1 MiB/s carries within `timeout`'s default of five minutes. A part that timed out should get another
+/// A request may move a whole part of an upload: 8 MiB at first, 24 MiB beyond some gigabytes (more where the memory
+/// budget is more), which a line of 1 MiB/s carries well within `timeout`'s default of five minutes. A part that timed out should get another
 /// chance, so the default of `retry_timeout` is longer than that. It is shorter than the 15 minutes for which S3 and
 /// Azure accept a signature: a request is sent again as it was signed.
 ///
