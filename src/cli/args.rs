@@ -302,9 +302,8 @@ pub(super) struct Verify {
     /// Only this key and the keys below it
     #[arg(default_value = "", hide_default_value = true)]
     pub(super) prefix: String,
-    /// Then end the uploads that were started longer ago than AGE, at least 1h, and never finished [default: 1d]
-    #[arg(long, value_name = "AGE", num_args = 0..=1, require_equals = true, default_missing_value = "1d",
-          value_parser = grace)]
+    /// Then remove what was begun longer ago than AGE, such as 1d, at least 1h, and never finished
+    #[arg(long, value_name = "AGE", value_parser = grace)]
     pub(super) abort_unfinished: Option<Duration>,
 }
 

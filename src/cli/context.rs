@@ -5,7 +5,7 @@ use super::output;
 use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::ResultReference;
-use crate::storage;
+use crate::storage::{self, Configuration};
 use crate::store::{ResultStore, StoreBuilder};
 
 /// The global options, and what they open.
@@ -75,7 +75,8 @@ impl Context {
         {
             return default;
         }
-        if let Some(profile) = reference.profile() {
+        let configured = Configuration::ambient()?;
+        if let Some(profile) = reference.profile().filter(|profile| configured.has_profile(profile)) {
             let store = self.with_options(ResultStore::builder().location(profile)).open().await?;
             if store.url() == Some(storage) {
                 return Ok(store);

@@ -24,7 +24,7 @@ pub(super) async fn run(context: &Context, arguments: &Verify) -> Outcome {
     }
     if let Some(age) = arguments.abort_unfinished {
         let ended = store.abort_unfinished(&arguments.prefix, age).await?;
-        context.note(&format!("{} ended that nobody had finished", units::counted(ended.len() as u64, "upload")));
+        context.note(&format!("{} removed that nobody had finished", units::counted(ended.len() as u64, "upload")));
     }
     if verification.problems.is_empty() { Ok(()) } else { Err(Failure::Told(DAMAGED)) }
 }

@@ -102,6 +102,8 @@ pub(super) async fn suggest(store: &ResultStore, key: &str, error: Error) -> Err
         return error;
     }
     match store.similar_keys(key).await {
+        // The key itself is there where only the version is not.
+        Ok(similar) if similar.iter().any(|similar| similar == key) => error,
         Ok(similar) if !similar.is_empty() => {
             let names: Vec<String> = similar.iter().map(|key| format!("`{key}`")).collect();
             suggested(&error, &format!("did you mean {}?", names.join(" or ")))

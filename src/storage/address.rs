@@ -45,6 +45,12 @@ impl Address {
 /// The address that a text means, and the options in its query.
 pub(super) fn parse(text: &str, folder: Option<&Path>) -> Result<(Address, Vec<(String, String)>)> {
     let Some((scheme, _)) = text.split_once("://") else {
+        let mistyped =
+            SCHEMES.iter().find(|scheme| [":/", "//"].iter().any(|mark| text.starts_with(&format!("{scheme}{mark}"))));
+        if let Some(scheme) = mistyped {
+            return Err(Error::invalid(format!("`{}` is no URL", text.escape_debug()))
+                .with_hint(format!("write {scheme}://…, or ./{text} if you mean a folder")));
+        }
         return Ok((local(folder_url(text, folder)?), Vec::new()));
     };
     if scheme == "http" {

@@ -53,7 +53,7 @@ fn left_out(feature: &str) -> crate::error::Error {
 /// What the providers have in common.
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 mod builder {
-    use object_store::RetryConfig;
+    use object_store::{BackoffConfig, RetryConfig};
 
     use super::super::location::Location;
     use super::super::options::Provider;
@@ -66,7 +66,9 @@ mod builder {
 
     pub(super) fn retries(location: &Location) -> Result<RetryConfig> {
         let retries = Retries::of(location)?;
-        Ok(RetryConfig { max_retries: retries.most, retry_timeout: retries.timeout, ..RetryConfig::default() })
+        // Its waits grow by chance; by twos they hardly would.
+        let backoff = BackoffConfig { base: 3.0, ..BackoffConfig::default() };
+        Ok(RetryConfig { backoff, max_retries: retries.most, retry_timeout: retries.timeout })
     }
 
     pub(super) fn once() -> RetryConfig {

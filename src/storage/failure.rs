@@ -46,6 +46,11 @@ pub(crate) fn is_absent(error: &StoreError) -> bool {
     matches!(error, StoreError::NotFound { .. }) && !Answer::of(error).is_some_and(|answer| answer.misses_bucket())
 }
 
+/// Whether no server answered: then nothing is known of what became of the request.
+pub(crate) fn is_unanswered(error: &StoreError) -> bool {
+    Answer::of(error).is_some_and(|answer| answer.status.is_none())
+}
+
 /// Whether a read may have failed because the object is shorter than the range: then it is worth a look.
 pub(crate) fn may_be_too_short(error: &StoreError) -> bool {
     Answer::of(error).is_none_or(|answer| answer.status == Some(416))

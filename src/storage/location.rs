@@ -34,7 +34,7 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidInput`] for a URL that cannot be one or holds a secret, [`ErrorKind::NotFound`] for a profile
+    /// [`ErrorKind::InvalidInput`] for a URL that cannot be one or holds a secret, [`ErrorKind::Configuration`] for a profile
     /// that is not configured.
     pub fn resolve(text: &str, options: &[(String, String)], configuration: &Configuration) -> Result<Self> {
         let ambient = configuration.environment().clone();
@@ -45,7 +45,8 @@ impl Location {
             let layers = [profile.options, query, own];
             return Ok(Self { address, profile: Some(text.to_owned()), layers, ambient });
         }
-        if looks_like_a_profile(text) && !Path::new(text).exists() {
+        let nothing_there = !text.contains("://") && !Path::new(text).exists();
+        if nothing_there && (looks_like_a_profile(text) || resembles_a_profile(text, configuration)) {
             return Err(unknown_profile(text, configuration));
         }
         let (address, query) = address::parse(text, None)?;
@@ -187,11 +188,16 @@ fn looks_like_a_profile(text: &str) -> bool {
         && ["s3", "gs", "gcs", "az", "azure", "local", "file"].contains(&kind)
 }
 
+/// One word that nearly is the name of a profile; a folder of that name would be written `./name`.
+fn resembles_a_profile(text: &str, configuration: &Configuration) -> bool {
+    !text.contains(['/', '\\', '.']) && !nearest(text, configuration.profile_names().into_iter()).is_empty()
+}
+
 fn unknown_profile(text: &str, configuration: &Configuration) -> Error {
-    let error = Error::new(ErrorKind::NotFound, format!("there is no storage profile `{text}`"));
+    let error = Error::new(ErrorKind::Configuration, format!("there is no storage profile `{text}`"));
     let names: Vec<&str> = configuration.profile_names();
     match nearest(text, names.iter().copied()).first() {
-        Some(similar) => error.with_hint(format!("did you mean `{similar}`?")),
+        Some(similar) => error.with_hint(format!("did you mean `{similar}`? A folder is written ./{text}")),
         None => error.with_hint(format!(
             "add [storage.\"{text}\"] with a url to coldframe.toml, or write ./{text} if you mean a folder"
         )),

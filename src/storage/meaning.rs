@@ -160,8 +160,7 @@ fn of_transport(text: &str, cause: Option<io::ErrorKind>) -> Meaning {
     }
     if says(&["invalidcontenttype", "corrupt message"]) {
         let hint = "the endpoint does not speak TLS: write `endpoint` with http://, and set allow_http=true";
-        // It may come in the middle of an answer as well, so it does not say that nothing was done.
-        return (ErrorKind::Unavailable, hint);
+        return (ErrorKind::Configuration, hint);
     }
     if says(&["invalid peer certificate", "unknownissuer", "certificate"]) {
         let hint = "the endpoint's certificate is not trusted: check `endpoint`, or set \

@@ -21,13 +21,15 @@ pub(super) enum Provider {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
+    /// A URL of `http://` or `https://`.
+    Address,
     Secret,
     Flag,
     Number,
     Duration,
 }
 
-use Kind::{Duration as Span, Flag, Number, Secret, Text};
+use Kind::{Address, Duration as Span, Flag, Number, Secret, Text};
 
 type Known = (&'static str, Kind);
 
@@ -65,14 +67,14 @@ const S3: [Known; 33] = [
     ("default_region", Text),
     ("bucket", Text),
     ("bucket_name", Text),
-    ("endpoint", Text),
-    ("endpoint_url", Text),
-    ("endpoint_url_s3", Text),
-    ("endpoint_url_sts", Text),
+    ("endpoint", Address),
+    ("endpoint_url", Address),
+    ("endpoint_url_s3", Address),
+    ("endpoint_url_sts", Address),
     ("virtual_hosted_style_request", Flag),
     ("s3_express", Flag),
     ("imdsv1_fallback", Flag),
-    ("metadata_endpoint", Text),
+    ("metadata_endpoint", Address),
     ("unsigned_payload", Flag),
     ("checksum_algorithm", Text),
     // The path of a task's credentials is all that is needed to get them.
@@ -100,7 +102,7 @@ const GCS: [Known; 8] = [
     ("application_credentials", Text),
     ("bucket", Text),
     ("bucket_name", Text),
-    ("base_url", Text),
+    ("base_url", Address),
     ("skip_signature", Flag),
 ];
 
@@ -117,14 +119,14 @@ const AZURE: [Known; 29] = [
     ("client_secret", Secret),
     ("tenant_id", Text),
     ("authority_id", Text),
-    ("authority_host", Text),
+    ("authority_host", Address),
     ("federated_token_file", Text),
     ("use_azure_cli", Flag),
-    ("msi_endpoint", Text),
-    ("identity_endpoint", Text),
+    ("msi_endpoint", Address),
+    ("identity_endpoint", Address),
     ("object_id", Text),
     ("msi_resource_id", Text),
-    ("endpoint", Text),
+    ("endpoint", Address),
     ("use_emulator", Flag),
     ("use_fabric_endpoint", Flag),
     ("skip_signature", Flag),
@@ -239,6 +241,7 @@ impl Provider {
             Some(Number) => (value.parse::<u32>().is_ok(), "no number"),
             Some(Span) => (duration(name, value).is_some(), "no duration such as 30s or 5m"),
             Some(Secret) => (!value.trim().is_empty(), "empty"),
+            Some(Address) => (is_address(value), "no URL such as http://localhost:9000 or https://s3.example.com"),
             Some(Text) | None => (true, ""),
         };
         if good {
@@ -247,6 +250,12 @@ impl Provider {
         Err(Error::new(ErrorKind::Configuration, format!("the option `{}` is {what}", name.escape_debug()))
             .with_hint("`coldframe config` shows where each setting comes from"))
     }
+}
+
+/// Whether a client may be given this as the place of a server: it panics at what is no URL.
+fn is_address(value: &str) -> bool {
+    let url = url::Url::parse(value).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    url.is_some_and(|url| url.has_host())
 }
 
 fn is_flag(value: &str) -> bool {

@@ -22,8 +22,8 @@ pub(super) const VARIABLES: [(&str, &str); 2] =
 /// Azure accept a signature: a request is sent again as it was signed.
 ///
 /// object_store sends a request again after a status of 5xx, 429 or 408, a connection that failed, and a timeout if the
-/// request may be repeated. It waits 0.1 seconds at first, and then a random time of up to twice the wait before, at
-/// most 15 seconds. It does not read `Retry-After`: a storage that throttles is respected by these waits alone.
+/// request may be repeated. It waits 0.1 seconds at first, and then a random time of up to three times the wait before,
+/// at most 15 seconds: ten retries take some ten seconds. It does not read `Retry-After`: a storage that throttles is respected by these waits alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Retries {
     /// How many times a request is sent again.

@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions};
 
+use super::failure::is_unanswered;
 use super::{Storage, failure, is_absent};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -104,8 +105,9 @@ pub async fn create(
             Ok(_) => return Ok(Creation::Created),
             Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => None,
             Err(error) => {
+                let unanswered = is_unanswered(&error);
                 let cause = failure(error);
-                if !sent && is_definite(cause.kind()) {
+                if !sent && !unanswered && is_definite(cause.kind()) {
                     return Err(cause);
                 }
                 Some(cause)

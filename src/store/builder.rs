@@ -107,8 +107,7 @@ impl StoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration),
-    /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a profile,
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration), also for a profile that is not there,
     /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for a URL.
     pub async fn open(mut self) -> Result<ResultStore> {
         let configuration = match self.configuration.take() {

@@ -94,7 +94,7 @@ impl ResultStore {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Configuration`], [`ErrorKind::NotFound`] for a profile, [`ErrorKind::InvalidInput`] for a URL.
+    /// [`ErrorKind::Configuration`], also for a profile that is not there, [`ErrorKind::InvalidInput`] for a URL.
     pub async fn open(location: &str) -> Result<Self> {
         Self::builder().location(location).open().await
     }
@@ -263,7 +263,7 @@ impl ResultStore {
     }
 
     /// Ends uploads in parts that were started below `prefix` longer than `grace` ago and whose put is no longer alive;
-    /// the objects that they would have become.
+    /// the objects that they would have become. On a local disk, removes staged files of that age, if `prefix` is empty.
     ///
     /// S3 and Google Cloud Storage keep the parts of such an upload for ever; [`ResultStore::verify`] notes them. A put
     /// shows that it is alive after five minutes at the latest: with a grace of less than an hour, nobody else may be

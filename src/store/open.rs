@@ -308,6 +308,8 @@ pub(super) struct PartSource {
     object: CachedObject,
     key: Key,
     version: Version,
+    /// Where the reference says that it lies, if that is another store.
+    elsewhere: Option<String>,
 }
 
 #[async_trait]
@@ -338,6 +340,7 @@ impl PartSource {
             object: CachedObject::new(object),
             key: reference.key().clone(),
             version: reference.version(),
+            elsewhere: reference.storage().filter(|url| Some(*url) != store.storage.url()).map(str::to_owned),
         }
     }
 
@@ -362,9 +365,12 @@ impl PartSource {
         }
         match delete::find(&self.store, &self.key, self.version).await {
             Ok(Some(deletion)) => delete::explained(self.version, &deletion),
-            _ => error
-                .with_kind(ErrorKind::Damaged)
-                .with_hint("the reference stands and its data does not: restore the file, or compute the result again"),
+            _ => error.with_kind(ErrorKind::Damaged).with_hint(match &self.elsewhere {
+                Some(url) => format!("the reference was handed out for {url}, and this is {}", self.store.storage),
+                None => {
+                    "the reference stands and its data does not: restore the file, or compute the result again".into()
+                }
+            }),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Uploads that were started and never ended: nobody sees them, and on most storages somebody pays for them.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,20 +15,24 @@ use crate::error::Result;
 use crate::reference::{Key, WriteId};
 use crate::storage::{STAGING, UnfinishedUpload, failure};
 
+const REMEDY: &str = "; `coldframe verify --abort-unfinished 1d` removes what is older than a day";
+
 /// What is unfinished below `prefix`, as findings of a verification.
 pub(super) async fn findings(store: &Inner, prefix: &str) -> Result<Vec<Finding>> {
     if let Some(folder) = store.storage.folder() {
         let entries = std::fs::read_dir(folder.join(STAGING)).into_iter().flatten().flatten();
         let found = entries.map(|entry| {
             let name = format!("{STAGING}/{}", entry.file_name().to_string_lossy());
-            Finding::new("unfinished", name, "a file that was being written: a put is under way, or one ended here")
+            let message = "a file that was being written: a put is under way, or one ended here";
+            Finding::new("unfinished", name, format!("{message}{REMEDY}"))
         });
         return Ok(found.collect());
     }
     let found = match uploads(store, prefix).await {
         Ok(uploads) => uploads.into_iter().map(|upload| {
             let started = upload.started.format("%Y-%m-%d %H:%M:%S UTC");
-            let message = format!("an upload that was started at {started}: a put is under way, or one ended here");
+            let message =
+                format!("an upload that was started at {started}: a put is under way, or one ended here{REMEDY}");
             Finding::new("unfinished", upload.path, message)
         }),
         // Whoever may read everything may still not be allowed to see uploads.
@@ -38,13 +43,19 @@ pub(super) async fn findings(store: &Inner, prefix: &str) -> Result<Vec<Finding>
 
 /// Ends the uploads below `prefix` that were started longer than `grace` ago and whose put is no longer alive.
 pub(super) async fn abort(store: &Inner, prefix: &str, grace: Duration) -> Result<Vec<String>> {
+    if let Some(folder) = store.storage.folder() {
+        // What a staged file was to become, its name does not tell.
+        return if prefix.is_empty() {
+            remove_staged(store, &folder.join(STAGING), grace).await
+        } else {
+            Ok(Vec::new())
+        };
+    }
     let uploads = uploads(store, prefix).await?;
     if uploads.is_empty() {
         return Ok(Vec::new());
     }
-    let now = storage_time(store).await?;
-    let before = chrono::Duration::from_std(grace).ok().and_then(|grace| now.checked_sub_signed(grace));
-    let Some(before) = before else { return Ok(Vec::new()) };
+    let Some(before) = before(store, grace).await? else { return Ok(Vec::new()) };
     // After the uploads were listed: a put that is pinned by then is alive.
     let alive = pinned_since(store, before).await?;
     let mut ended = Vec::new();
@@ -53,6 +64,25 @@ pub(super) async fn abort(store: &Inner, prefix: &str, grace: Duration) -> Resul
         ended.push(upload.path.to_string());
     }
     Ok(ended)
+}
+
+/// The instant `grace` ago, by the storage's clock.
+async fn before(store: &Inner, grace: Duration) -> Result<Option<DateTime<Utc>>> {
+    let now = storage_time(store).await?;
+    Ok(chrono::Duration::from_std(grace).ok().and_then(|grace| now.checked_sub_signed(grace)))
+}
+
+/// Removes the staged files that nobody has written to for longer than `grace`.
+async fn remove_staged(store: &Inner, folder: &Path, grace: Duration) -> Result<Vec<String>> {
+    let Some(before) = before(store, grace).await? else { return Ok(Vec::new()) };
+    let mut removed = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified()).map(DateTime::<Utc>::from);
+        if modified.is_ok_and(|modified| modified <= before) && std::fs::remove_file(entry.path()).is_ok() {
+            removed.push(format!("{STAGING}/{}", entry.file_name().to_string_lossy()));
+        }
+    }
+    Ok(removed)
 }
 
 fn is_stale(upload: &UnfinishedUpload, before: DateTime<Utc>, alive: &BTreeSet<String>) -> bool {

@@ -91,6 +91,8 @@ fn what_cannot_be_a_url_of_a_storage_is_refused_with_the_way_out() {
         ("https://evils3.eu-west-1.amazonaws.com.example.com/box", "s3://bucket/path"),
         ("https://s3.eu-west-1.amazonaws.com/", "/bucket/path"),
         ("s3://localhost:9000/box", "endpoint="),
+        ("s3:/box/a", "s3://"),
+        ("s3//box/a", "./s3//box/a"),
         ("s3://box/a#b", "%23"),
         ("s3://me@box/a", "environment"),
         ("s3://me:HUSH@box/a", "environment"),
@@ -141,6 +143,16 @@ fn a_value_that_cannot_be_one_is_told_by_its_name() {
             assert!(error.message().contains(name), "{error}");
         }
     }
+    // The library panics at what is no URL.
+    for endpoint in ["localhost:9000", "127.0.0.1:9000", "minio.local", "http//x", "", "ftp://host"] {
+        for (url, name) in [("s3://box", "endpoint"), ("gs://box", "base_url"), ("az://box", "endpoint")] {
+            let error = refused(url, &[(name, endpoint)]);
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.message().contains(name) && error.message().contains("http://localhost:9000"), "{error}");
+        }
+    }
+    let configuration = configured(&[("AWS_ENDPOINT_URL", "localhost:9000")], "");
+    assert!(refused_under("s3://box", &[], &configuration).message().contains("AWS_ENDPOINT_URL"));
     let configuration = configured(&[("AWS_ALLOW_HTTP", "perhaps")], "");
     let error = refused_under("s3://box", &[], &configuration);
     assert!(error.message().contains("environment variable AWS_ALLOW_HTTP"), "{error}");
@@ -399,5 +411,16 @@ async fn a_secret_is_found_nowhere() {
     assert!(!local.url().unwrap().is_empty() && Path::new(place.path()).is_dir());
     for text in seen {
         assert!(!text.contains("HUSH") && !text.contains("SHurl"), "{text}");
+    }
+}
+
+#[test]
+fn one_word_that_is_nearly_a_profile_is_no_folder() {
+    let configuration = configured(&[], "[storage.prod]\nurl = \"s3://box/a\"\n");
+    let error = refused_under("pord", &[], &configuration);
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.hint().unwrap().contains("`prod`") && error.hint().unwrap().contains("./pord"), "{error:?}");
+    for folder in ["./pord", "results", "a/pord"] {
+        assert!(resolved(folder, &[], &configuration).is_ok(), "{folder}");
     }
 }

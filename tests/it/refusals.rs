@@ -163,7 +163,7 @@ async fn tls_to_a_server_without_it_says_to_allow_http() {
     });
     let error = listing(&Cloud::S3.store(&url, &[]).await).await;
     server.abort();
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
     assert!(error.hint().unwrap().contains("allow_http=true"), "{error:?}");
 }
 

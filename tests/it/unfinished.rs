@@ -9,7 +9,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 
 use crate::servers::Server;
-use crate::support::small;
+use crate::support::{local, small};
 
 /// The server says of every upload that it was started in 2010; a hundred years ago none was.
 const LONG: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -65,4 +65,20 @@ async fn stale_uploads_are_found_and_ended_on_s3() {
 #[tokio::test]
 async fn stale_uploads_are_found_and_ended_on_gcs() {
     stale_uploads_are_found_and_ended(Server::Gcs).await;
+}
+
+#[tokio::test]
+async fn staged_files_of_a_dead_put_are_found_and_removed() {
+    let (folder, store) = local().await;
+    store.put("k", small()).await.unwrap();
+    let staged = folder.path().join(".tmp/left");
+    std::fs::write(&staged, b"half of it").unwrap();
+    let found = store.verify("", None).await.unwrap();
+    assert_eq!((found.problems.len(), found.notes.len()), (0, 1), "{found:?}");
+    assert!(found.notes[0].message.contains("--abort-unfinished"), "{found:?}");
+    assert_eq!(store.abort_unfinished("", LONG).await.unwrap(), [""; 0]);
+    assert_eq!(store.abort_unfinished("k", Duration::ZERO).await.unwrap(), [""; 0]);
+    assert_eq!(store.abort_unfinished("", Duration::ZERO).await.unwrap(), [".tmp/left"]);
+    assert!(!staged.exists());
+    assert_eq!(store.verify("", None).await.unwrap().notes, []);
 }
