@@ -97,9 +97,11 @@ impl Context {
         let store = self.global.store.iter();
         let store = store.map(|store| ("store".into(), storage::without_secrets(store), "option --store".into()));
         let options = self.global.options.iter();
-        let options = options.map(|(key, value)| (key.clone(), storage::masked(key, value), "option -O".into()));
-        let asked = self.global.store.iter().flat_map(|store| storage::options_of(store));
-        let asked = asked.map(|(key, value)| (key.clone(), storage::masked(&key, &value), "option --store".into()));
+        let options =
+            options.map(|(key, value)| (key.clone(), storage::configuration::masked(key, value), "option -O".into()));
+        let asked = self.global.store.iter().flat_map(|store| storage::address::options_of(store));
+        let asked = asked
+            .map(|(key, value)| (key.clone(), storage::configuration::masked(&key, &value), "option --store".into()));
         store.chain(options).chain(asked).collect()
     }
 }

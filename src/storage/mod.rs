@@ -3,7 +3,7 @@
 //! Everything above sees a [`Storage`]: an object store whose names start at the store's root, a second one that never
 //! repeats a request by itself (for commits), and what is known about both.
 
-mod address;
+pub(crate) mod address;
 mod answer;
 mod cache_settings;
 mod cached;
@@ -31,12 +31,11 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 
-pub(crate) use self::address::options_of;
 pub use self::cache_settings::CacheSettings;
 pub(crate) use self::cached::{CachedObject, ObjectCache};
 pub(crate) use self::cleaning::Cleaning;
-pub(crate) use self::configuration::masked;
 pub use self::configuration::{Configuration, Setting};
+pub use self::disk_cache::{Usage as CacheUsage, clear as clear_cache, usage as cache_usage};
 pub(crate) use self::failure::{failure, is_absent};
 pub use self::local::LocalFolder;
 pub(crate) use self::local::STAGING;

@@ -27,7 +27,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use self::name::Entry;
 pub(crate) use self::name::ObjectId;
-pub(crate) use self::room::Usage;
+pub use self::room::Usage;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -232,7 +232,7 @@ impl DiskCache {
 }
 
 /// What the cache in `folder` holds; nothing where there is no such folder.
-pub(crate) fn usage(folder: &Path) -> Usage {
+pub fn usage(folder: &Path) -> Usage {
     if room::is_marked(folder) { room::usage(folder) } else { Usage::default() }
 }
 
@@ -242,7 +242,7 @@ pub(crate) fn usage(folder: &Path) -> Usage {
 ///
 /// [`ErrorKind::Configuration`] if the folder is no cache, [`ErrorKind::Denied`] or [`ErrorKind::Unavailable`] if a file
 /// cannot be removed.
-pub(crate) fn clear(folder: &Path) -> Result<Usage> {
+pub fn clear(folder: &Path) -> Result<Usage> {
     let failed = |error: io::Error| {
         let kind = match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => ErrorKind::Denied,

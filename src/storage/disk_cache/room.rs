@@ -15,13 +15,13 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// What a cache holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// The room that its files take on the disk.
-    pub(crate) bytes: u64,
+    pub bytes: u64,
     /// How many ranges of bytes it holds.
-    pub(crate) entries: u64,
+    pub entries: u64,
     /// Of how many objects they are.
-    pub(crate) objects: u64,
+    pub objects: u64,
 }
 
 /// The room that a file of `size` bytes takes.
