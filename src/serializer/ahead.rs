@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use super::{CheckedSource, Source};
 use crate::error::{Error, Result};
 
+/// Which share of the memory budget is read ahead; the rest is for what is being decoded, and for what comes out.
+pub(super) const AHEAD_SHARE: usize = 6;
 /// So many steps are under way at once at most, however small they are.
 const STEPS: usize = 16;
 /// Ranges that are closer than this may be fetched together, with what lies between them.

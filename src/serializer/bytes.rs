@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt};
 
-use super::ahead::ReadAhead;
+use super::ahead::{AHEAD_SHARE, ReadAhead};
 use super::{Encoder, Ending, Piece, Readable, Serializer, Sink, Source, wrong_piece, wrong_shape};
 use crate::error::Result;
 use crate::reference::Descriptor;
@@ -61,7 +61,7 @@ impl Serializer for RawBytes {
     }
 
     async fn open(&self, source: Arc<dyn Source>, memory: usize) -> Result<Readable> {
-        let ahead = ReadAhead::whole(source, READ_BYTES, memory / 4)?;
+        let ahead = ReadAhead::whole(source, READ_BYTES, memory / AHEAD_SHARE)?;
         let pieces = stream::try_unfold(ahead, |mut ahead| async move {
             let read = ahead.next().await?;
             Ok(read.and_then(|mut read| read.pop()).map(|piece| (piece, ahead)))

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tempfile::SpooledTempFile;
 
-use super::ahead::ReadAhead;
+use super::ahead::{AHEAD_SHARE, ReadAhead};
 use super::{EncodedPart, Encoder, Ending, Output, Piece, Readable, Registry, Serializer, Sink, Source, tray::Tray};
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::{Descriptor, Part};
@@ -214,7 +214,7 @@ impl Compressed {
     async fn decompress(&self, source: Arc<dyn Source>, memory: usize) -> Result<(SpooledTempFile, u64)> {
         // Before the thread is taken: as many of them wait for data as there are, and reading needs some, too.
         let _turn = SPOOLS.acquire().await.map_err(|error| Error::internal(error.to_string()))?;
-        let mut ahead = ReadAhead::whole(source, READ_BYTES, memory / 4)?;
+        let mut ahead = ReadAhead::whole(source, READ_BYTES, memory / AHEAD_SHARE)?;
         let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes>>(1);
         let codec = self.codec;
         let spooling =

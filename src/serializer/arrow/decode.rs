@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use super::{EXTENTS_KEY, lz4};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
-use crate::serializer::ahead::{ReadAhead, Step};
+use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
 use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
 
 const MAGIC: &[u8] = b"ARROW1";
@@ -146,7 +146,7 @@ impl File {
     }
 
     fn read_ahead(&self, steps: Vec<Step>) -> ReadAhead {
-        ReadAhead::new(self.source.clone(), steps, self.memory / 4)
+        ReadAhead::new(self.source.clone(), steps, self.memory / AHEAD_SHARE)
     }
 
     async fn decoder(&self, columns: Option<&Vec<usize>>) -> Result<FileDecoder> {

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::{EXTENTS_KEY, ROWS_KEY, footer, mend};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
-use crate::serializer::ahead::{ReadAhead, Step};
+use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
 use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
 
 /// The four bytes that a Parquet file begins and ends with.
@@ -148,7 +148,7 @@ impl TableReader for ParquetTable {
         };
         let (sender, receiver) = mpsc::channel(1);
         let (source, limit) = (self.source.clone(), self.limit);
-        let ahead = ReadAhead::new(source.clone(), self.steps(&plan), limit / EXPANSION / 4);
+        let ahead = ReadAhead::new(source.clone(), self.steps(&plan), limit / EXPANSION / AHEAD_SHARE);
         tokio::spawn(async move {
             if let Err(error) = drive(decoder, Reads { source, ahead, limit }, schema, &sender).await {
                 let _ = sender.send(Err(error)).await;
