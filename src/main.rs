@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    coldframe::cli::run(std::env::args_os())
+    ExitCode::from(coldframe::cli::run(std::env::args_os()))
 }

@@ -29,7 +29,8 @@ mod versions;
 mod what;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::io::Write;
+use std::sync::Once;
 use std::time::Duration;
 
 use clap::Parser;
@@ -46,14 +47,25 @@ use crate::serializer::is_guarded;
 const CLEAN_UP: Duration = Duration::from_millis(700);
 
 /// Runs the command that `arguments` say, the program's name first, and returns its exit code.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+///
+/// What went to standard output is flushed before it returns, so that another program may call it and go on. A write
+/// to standard output that fails because its reader has left is no failure. Call it outside of an async runtime: it
+/// starts one of its own.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let code = run_unflushed(arguments);
+    // Commands report what they could not write themselves; what help leaves behind nobody may be reading any more.
+    let _ = std::io::stdout().flush();
+    code
+}
+
+fn run_unflushed(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     quiet_where_guarded();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help goes to standard output; whoever closed it has read enough.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
     let (json, causes) = (arguments.global.json, arguments.global.verbose > 0);
@@ -68,23 +80,27 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         outcome
     });
     match outcome {
-        Ok(()) | Err(Failure::ReaderLeft) => ExitCode::SUCCESS,
-        Err(Failure::Told(code)) => ExitCode::from(code),
+        Ok(()) | Err(Failure::ReaderLeft) => 0,
+        Err(Failure::Told(code)) => code,
         Err(Failure::Error(error)) => {
             failure::tell(&error, json, causes);
-            ExitCode::from(failure::exit_code(error.kind()))
+            failure::exit_code(error.kind())
         }
     }
 }
 
 /// A decoder that gives up on a damaged file by panicking is reported as an error: the panic itself is no news.
 fn quiet_where_guarded() {
-    let told = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !is_guarded() {
-            told(panic);
-        }
-    }));
+    static ONCE: Once = Once::new();
+    // A program that runs many commands must not wrap the hook once for each.
+    ONCE.call_once(|| {
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !is_guarded() {
+                told(panic);
+            }
+        }));
+    });
 }
 
 /// At least two workers: where one is stuck writing to a pipe that nobody reads, signals are still heard.

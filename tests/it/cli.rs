@@ -141,6 +141,23 @@ fn a_table_goes_in_and_the_same_table_comes_back() {
     assert!(text(&succeeded(place.run(&["put", "etl/trips", &file, "-q"])).stderr).is_empty());
 }
 
+/// As the Python package's command does, in its own process, many times.
+#[test]
+fn another_program_gets_the_exit_code() {
+    let place = Place::new();
+    let store = place.path("store");
+    let run = |arguments: &[&str]| {
+        let fixed = ["coldframe", "--store", store.to_str().unwrap(), "--quiet"];
+        coldframe::cli::run(fixed.iter().chain(arguments).map(|argument| std::ffi::OsString::from(*argument)))
+    };
+    let file = place.file("trips.csv", TRIPS);
+    assert_eq!(run(&["no-such-command"]), 2);
+    assert_eq!(run(&["get", "etl/trips"]), 3);
+    assert_eq!(run(&["put", "etl/trips", &file]), 0);
+    assert_eq!(run(&["get", "etl/trips", "-o", place.path("back.csv").to_str().unwrap()]), 0);
+    assert_eq!(fs::read_to_string(place.path("back.csv")).unwrap(), TRIPS);
+}
+
 #[test]
 fn every_format_that_comes_out_goes_in_again() {
     let place = Place::new();
