@@ -42,6 +42,7 @@
 //! | [`storage`] | a URL, path or profile to an object store; the configuration; create-if-absent |
 //! | [`store`] | put, get, scan, list, versions, delete, copy, verify |
 //! | [`result`](mod@result) | task results: values and records in one hand |
+//! | [`snippet`] | how to read a result's files without coldframe |
 //! | [`conformance`] | what every storage and serializer must keep, as a suite |
 //! | [`docs`] | the format on the storage, why the commit is safe, how the house is built |
 
@@ -57,6 +58,7 @@ pub mod query;
 pub mod reference;
 pub mod result;
 pub mod serializer;
+pub mod snippet;
 #[cfg_attr(
     not(any(feature = "s3", feature = "gcs", feature = "azure")),
     expect(dead_code, reason = "options are read for object stores alone")

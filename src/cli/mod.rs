@@ -21,7 +21,6 @@ mod progress;
 mod put;
 mod rm;
 mod show;
-mod snippet;
 mod terminal;
 mod units;
 mod verify;

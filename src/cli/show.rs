@@ -7,12 +7,12 @@ use super::args::Show;
 use super::context::Context;
 use super::failure::Outcome;
 use super::grid::{self, Column};
-use super::snippet::{self, Place};
 use super::what::{self, Asked};
 use super::{output, terminal, units, versions};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::reference::{ResultReference, Written};
+use crate::snippet::{Place, snippets};
 use crate::store::{Opened, ResultStore, VersionEntry};
 
 /// Prints all that is known of a result.
@@ -55,10 +55,6 @@ async fn gather<'a>(store: &ResultStore, opened: &'a Opened) -> Result<Facts<'a>
     })
 }
 
-fn snippets(facts: &Facts<'_>) -> Vec<(&'static str, String)> {
-    facts.reference.written().map_or_else(Vec::new, |written| snippet::all(&written.serializer, &facts.places))
-}
-
 fn as_json(facts: &Facts<'_>) -> Json {
     let columns = facts.schema.as_ref().map(|schema| {
         let columns = schema.fields().iter().enumerate().map(|(position, field)| {
@@ -78,7 +74,8 @@ fn as_json(facts: &Facts<'_>) -> Json {
         "columns": columns,
         "files": facts.places.iter().map(Place::shown).collect::<Vec<_>>(),
         "versions": facts.versions.iter().map(versions::as_json).collect::<Vec<_>>(),
-        "snippets": snippets(facts).into_iter().map(|(name, code)| (name.to_lowercase(), code.into()))
+        "snippets": snippets(facts.reference).into_iter()
+            .map(|snippet| (snippet.language.to_lowercase(), snippet.code.into()))
             .collect::<serde_json::Map<_, Json>>(),
     })
 }
@@ -89,11 +86,11 @@ fn as_text(context: &Context, facts: &Facts<'_>) -> String {
         text.push('\n');
         text.push_str(&grid::render(&schema_columns(schema, facts.column_bytes.as_deref()), terminal::width()));
     }
-    let snippets = snippets(facts);
+    let snippets = snippets(facts.reference);
     if !snippets.is_empty() {
         text.push_str("\nRead without coldframe:\n");
-        for (name, code) in snippets {
-            text.push_str(&format!("  {name}: {}\n", terminal::escape(&code)));
+        for snippet in snippets {
+            text.push_str(&format!("  {}: {}\n", snippet.language, terminal::escape(&snippet.code)));
         }
     }
     text

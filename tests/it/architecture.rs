@@ -11,7 +11,7 @@ const LADDER: [&[&str]; 8] = [
     &["value", "query"],
     &["serializer", "storage"],
     &["store"],
-    &["result", "conformance"],
+    &["result", "conformance", "snippet"],
     &["cli"],
 ];
 /// Modules of rung 0 that `error` may not use, but that may use `error`.

@@ -21,6 +21,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Int32Type, Int64Type, Schema};
 use arrow::ipc::reader::FileReader;
 use arrow::ipc::writer::FileWriter;
+use coldframe::snippet::{Snippet, snippets};
 use coldframe::{Batches, ErrorKind, Literal, NoResult, ResultLiteral, ResultRecord, ResultReference, ResultStore};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
@@ -180,6 +181,75 @@ async fn files_of_odd_keys_open_by_their_path() -> Outcome {
     }
     let files = write_json(folder.path(), "files.json", &json!(files))?;
     python.run("open_paths.py", [files]).map(drop)
+}
+
+/// What `coldframe show` prints, and the library gives, does read the files: of odd names, and of several parts.
+#[tokio::test]
+async fn snippets_in_python_and_sql_read_the_files() -> Outcome {
+    let Some(python) = Program::python() else { return Ok(()) };
+    let folder = tempfile::tempdir()?;
+    let read = snippets_of_all_kinds(&folder.path().join("day=7 'żółć'")).await?;
+    let (mut told, mut expected) = (Vec::new(), Vec::new());
+    for (snippet, rows, sum) in
+        read.into_iter().filter(|(snippet, ..)| ["Python", "DuckDB"].contains(&snippet.language))
+    {
+        told.push(json!({"language": snippet.language, "code": snippet.code}));
+        expected.push(json!([rows, sum]));
+    }
+    assert!(told.len() > 2 * ODD_KEYS.len(), "only {} snippets", told.len());
+    let file = write_json(folder.path(), "snippets.json", &json!(told))?;
+    let found: Value = serde_json::from_str(&python.run("run_snippets.py", [file])?)?;
+    assert_eq!(found, json!(expected));
+    Ok(())
+}
+
+#[tokio::test]
+async fn snippets_in_javascript_read_the_files() -> Outcome {
+    let Some((node, node_modules)) = Program::node() else { return Ok(()) };
+    let folder = tempfile::tempdir()?;
+    let read = snippets_of_all_kinds(&folder.path().join("day=7 'żółć'")).await?;
+    // An import by name finds what lies beside the file.
+    std::os::unix::fs::symlink(&node_modules, folder.path().join("node_modules"))?;
+    let mut count = 0;
+    // `apache-arrow` is not installed for the tests.
+    let parquet = read.into_iter().filter(|(snippet, ..)| snippet.code.contains("hyparquet"));
+    for (snippet, rows, sum) in parquet {
+        let script = folder.path().join("snippet.mjs");
+        let printed =
+            "console.log(JSON.stringify([rows.length, rows.reduce((sum, row) => sum + Number(row.number), 0)]))";
+        std::fs::write(&script, format!("{}\n{printed}\n", snippet.code))?;
+        let output = Command::new(&node.0).arg(&script).output()?;
+        assert!(output.status.success(), "{}\n{}", snippet.code, String::from_utf8_lossy(&output.stderr));
+        assert_eq!(serde_json::from_slice::<Value>(&output.stdout)?, json!([rows, sum]), "{}", snippet.code);
+        count += 1;
+    }
+    assert!(count > ODD_KEYS.len(), "only {count} snippets");
+    Ok(())
+}
+
+/// Snippets of results in a store below `folder`, and the rows and the sum of `number` that each must read.
+async fn snippets_of_all_kinds(folder: &Path) -> Outcome<Vec<(Snippet, usize, i64)>> {
+    let store = open(folder).await?;
+    let table = |first: i64| {
+        let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values([first, first + 1, first + 2]));
+        RecordBatch::try_from_iter([("number", numbers)])
+    };
+    let mut found = Vec::new();
+    for (number, key) in (0_i64..).zip(ODD_KEYS) {
+        let reference = store.put(key, table(number)?).await?;
+        found.extend(snippets(&reference).into_iter().map(|snippet| (snippet, 3, 3 * number + 3)));
+    }
+    for serializer in ["arrow", "arrow/zstd", "parquet", "parquet/lz4", "parquet/gzip"] {
+        let one = store.put("several parts", table(10)?).serializer(serializer).await?;
+        let other = store.put("several parts", table(20)?).serializer(serializer).await?;
+        found.extend(snippets(&one).into_iter().map(|snippet| (snippet, 3, 33)));
+        let (mut both, other): (Value, Value) = (serde_json::to_value(&one)?, serde_json::to_value(&other)?);
+        both["parts"] = json!([both["parts"][0], other["parts"][0]]);
+        let both = ResultReference::from_json(&both.to_string())?;
+        let whole = snippets(&both).into_iter().filter(|snippet| snippet.language != "Rust");
+        found.extend(whole.map(|snippet| (snippet, 6, 96)));
+    }
+    Ok(found)
 }
 
 /// A program outside, and the folder of its scripts.
