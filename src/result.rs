@@ -243,7 +243,12 @@ impl ResultReference {
         self.clone().bound(store.inner().clone())
     }
 
-    async fn store(&self) -> Result<ResultStore> {
+    /// The store that [`ResultReference::get`] reads from.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Denied`] if the reference came from anybody and names another storage than the configured ones.
+    pub async fn store(&self) -> Result<ResultStore> {
         if let Some(inner) = self.held().store.clone().and_then(|store| store.downcast::<Inner>().ok()) {
             return Ok(ResultStore::from_inner(inner));
         }

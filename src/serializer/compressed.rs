@@ -34,7 +34,12 @@ pub enum Codec {
 }
 
 impl Codec {
-    pub(super) fn parse(name: &str, level: Option<i64>) -> Result<Self> {
+    /// The codec of that name, at that level or its usual one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`] if there is none.
+    pub fn parse(name: &str, level: Option<i64>) -> Result<Self> {
         let ranged = |range: std::ops::RangeInclusive<i64>, default: i64| {
             let level = level.unwrap_or(default);
             if range.contains(&level) {

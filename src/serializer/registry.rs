@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::short_form::{ShortForm, malformed};
 use super::{Arrow, Codec, Compressed, JsonText, Parquet, RawBytes, Serializer};
@@ -15,7 +15,13 @@ pub type Factory = Arc<dyn Fn(&Descriptor) -> Result<Arc<dyn Serializer>> + Send
 
 const BUILT_IN: [&str; 5] = ["parquet", "arrow", "json", "bytes", "compressed"];
 
-/// The serializers that can be built by name.
+#[derive(Default)]
+struct Added {
+    named: BTreeMap<String, Factory>,
+    fallback: Option<Factory>,
+}
+
+/// The serializers that can be built by name. A clone is the same registry: what is added to one is in both.
 ///
 /// ```
 /// use coldframe::serializer::Registry;
@@ -28,7 +34,7 @@ const BUILT_IN: [&str; 5] = ["parquet", "arrow", "json", "bytes", "compressed"];
 /// ```
 #[derive(Clone, Default)]
 pub struct Registry {
-    added: BTreeMap<String, Factory>,
+    added: Arc<RwLock<Added>>,
 }
 
 impl Registry {
@@ -38,7 +44,7 @@ impl Registry {
     ///
     /// [`ErrorKind::InvalidInput`] if the name is taken or has characters that a short form gives a meaning.
     pub fn register(
-        &mut self,
+        &self,
         name: &str,
         factory: impl Fn(&Descriptor) -> Result<Arc<dyn Serializer>> + Send + Sync + 'static,
     ) -> Result<()> {
@@ -47,16 +53,35 @@ impl Registry {
             return Err(Error::invalid(format!("`{}` cannot name a serializer", name.escape_debug()))
                 .with_hint("names are made of letters, digits, `_`, `-` and `.`"));
         }
-        if BUILT_IN.contains(&name) || self.added.contains_key(name) {
+        let mut added = self.added.write().unwrap_or_else(PoisonError::into_inner);
+        if BUILT_IN.contains(&name) || added.named.contains_key(name) {
             return Err(Error::invalid(format!("there is a serializer `{name}` already")));
         }
-        self.added.insert(name.to_owned(), Arc::new(factory));
+        added.named.insert(name.to_owned(), Arc::new(factory));
         Ok(())
     }
 
+    /// Builds serializers of every name that is not registered, from their descriptors alone: for a program that hands
+    /// the bytes on to somebody who knows them. Short forms stay those of the registered names.
+    pub fn fall_back_to(
+        &self,
+        factory: impl Fn(&Descriptor) -> Result<Arc<dyn Serializer>> + Send + Sync + 'static,
+    ) {
+        self.added.write().unwrap_or_else(PoisonError::into_inner).fallback = Some(Arc::new(factory));
+    }
+
     /// The names of all serializers.
-    pub fn names(&self) -> Vec<&str> {
-        BUILT_IN.into_iter().chain(self.added.keys().map(String::as_str)).collect()
+    pub fn names(&self) -> Vec<String> {
+        let added = self.added.read().unwrap_or_else(PoisonError::into_inner);
+        BUILT_IN.into_iter().map(str::to_owned).chain(added.named.keys().cloned()).collect()
+    }
+
+    fn factory(&self, name: &str) -> Option<Factory> {
+        self.added.read().unwrap_or_else(PoisonError::into_inner).named.get(name).cloned()
+    }
+
+    fn fallback(&self) -> Option<Factory> {
+        self.added.read().unwrap_or_else(PoisonError::into_inner).fallback.clone()
     }
 
     /// Builds the serializer that `descriptor` describes.
@@ -74,7 +99,7 @@ impl Registry {
             }
             "bytes" => Arc::new(RawBytes::from_descriptor(descriptor)?),
             "compressed" => Arc::new(Compressed::from_descriptor(descriptor, self)?),
-            name => match self.added.get(name) {
+            name => match self.factory(name).or_else(|| self.fallback()) {
                 Some(factory) => factory(descriptor)?,
                 None => return Err(self.unknown(name)),
             },
@@ -117,7 +142,7 @@ impl Registry {
                 Arc::new(Compressed::new(inner, Codec::parse(codec.name, codec.level()?)?))
             }
             name => {
-                if !self.names().contains(&name) {
+                if !BUILT_IN.contains(&name) && self.factory(name).is_none() {
                     return Err(self.unknown(name));
                 }
                 form.bare()?;
@@ -129,11 +154,12 @@ impl Registry {
     fn unknown(&self, name: &str) -> Error {
         let error =
             Error::new(ErrorKind::Unsupported, format!("there is no serializer `{}` here", name.escape_debug()));
-        match nearest(name, self.names().into_iter()).first() {
+        let names = self.names();
+        match nearest(name, names.iter().map(String::as_str)).first() {
             Some(similar) => error.with_hint(format!("did you mean `{similar}`?")),
             None => error.with_hint(format!(
                 "there are {}; others are added with `Registry::register`",
-                self.names().join(", ")
+                names.join(", ")
             )),
         }
     }

@@ -1,0 +1,100 @@
+"""Frames of pyarrow, and of all others that speak Arrow's C interface; iterators of batches."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from coldframe.errors import InvalidInputError, WrongTypeError
+from coldframe.frames.prepared import Prepared
+
+_READ_AHEAD = 2
+"""Batches that a dataset reads ahead; its own default holds some gigabytes."""
+
+
+def prepare(value: Any) -> Prepared | None:
+    """A frame that gives Arrow streams or arrays, or an iterator or list of such; None for all else."""
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is not None:
+        if isinstance(value, pyarrow.Table):
+            return Prepared(source=source(value), stream=value, rows=value.num_rows)
+        if isinstance(value, pyarrow.RecordBatch):
+            return Prepared(source=source(value), schema=value.schema, batches=iter([value]), rows=value.num_rows)
+        if isinstance(value, pyarrow.RecordBatchReader):
+            return Prepared(source=source(value), stream=value, one_shot=True)
+        if isinstance(value, (pyarrow.Array, pyarrow.ChunkedArray)):
+            hint = 'put pyarrow.table({"name": value})'
+            raise WrongTypeError(f"value: a pyarrow {type(value).__name__} is one column, not a frame", hint=hint)
+        dataset = sys.modules.get("pyarrow.dataset")
+        if dataset is not None and isinstance(value, dataset.Dataset):
+            scanner = value.scanner(batch_readahead=_READ_AHEAD, fragment_readahead=1)
+            return Prepared(source=source(value), stream=scanner.to_reader())
+        if dataset is not None and isinstance(value, dataset.Scanner):
+            return Prepared(source=source(value), stream=value.to_reader())
+    if hasattr(value, "__arrow_c_stream__"):
+        return Prepared(source=source(value), stream=value)
+    if hasattr(value, "__arrow_c_array__"):
+        return Prepared(source=source(value), schema=_schema_of(value), batches=iter([value]))
+    if isinstance(value, (list, tuple)) and value and gives_arrow(value[0]):
+        return _items(iter(value))
+    if isinstance(value, Iterator):
+        return _items(value)
+    return None
+
+
+def gives_arrow(value: Any) -> bool:
+    """Whether it speaks Arrow's C interface."""
+    return hasattr(value, "__arrow_c_array__") or hasattr(value, "__arrow_c_stream__")
+
+
+def source(value: Any) -> dict[str, Any]:
+    """The library, the kind and the version of what was put, as the reference keeps them."""
+    library = type(value).__module__.partition(".")[0].lstrip("_")
+    version = getattr(sys.modules.get(library), "__version__", None)
+    found = {"library": library, "kind": type(value).__name__}
+    return {**found, "version": version} if isinstance(version, str) else found
+
+
+def _items(items: Iterator[Any]) -> Prepared:
+    first = next(items, None)
+    if first is None:
+        raise InvalidInputError(
+            "value: the iterator gave no batch, so nobody knows its columns",
+            hint="it was probably read before; to put a table without rows, put pyarrow.schema(…).empty_table()",
+        )
+    if not gives_arrow(first):
+        raise WrongTypeError(
+            f"value: the iterator gave a {type(first).__qualname__}, and no batch of a table",
+            hint="give batches, such as pyarrow.RecordBatch or polars.DataFrame; list(…) is put as JSON",
+        )
+    return Prepared(
+        source={"library": "pyarrow", "kind": "RecordBatchReader"},
+        schema=_schema_of(first),
+        batches=itertools.chain([first], items),
+    )
+
+
+def _schema_of(value: Any) -> Any:
+    """Something that has `__arrow_c_schema__`."""
+    declared = getattr(value, "schema", None)
+    if hasattr(declared, "__arrow_c_schema__"):
+        return declared
+    return value if hasattr(value, "__arrow_c_schema__") else _Capsule(value)
+
+
+class _Capsule:
+    """The schema of an array or stream that does not tell it by itself."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __arrow_c_schema__(self) -> Any:
+        if hasattr(self._value, "__arrow_c_array__"):
+            return self._value.__arrow_c_array__()[0]
+        from coldframe import _coldframe
+
+        schema = _coldframe.Content.from_stream(self._value).schema
+        assert schema is not None, "a stream has a schema"
+        return schema.__arrow_c_schema__()

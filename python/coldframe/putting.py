@@ -1,0 +1,151 @@
+"""Values on their way into a store: what kind they are, by which serializer, and what is lost."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from coldframe import _coldframe, frames, json_values, serializers, values
+from coldframe.errors import InvalidInputError, LossyError, LossyWarning, WrongTypeError
+from coldframe.frames import Prepared
+from coldframe.serializers import CoreChoice, PythonChoice
+
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_DURATION = re.compile(r"(?:\d+[smhdw])+")
+
+
+@dataclass
+class Wanted:
+    """How a put is to be done, as the native part reads it."""
+
+    if_absent: bool
+    after: int | None
+    title: str | None
+    description: str | None
+    strict: bool
+    expires: Any
+    metadata: Any
+    serializer: str | None = None
+    extension: str | None = None
+    source: str | None = None
+    lossy: str | None = None
+    expires_in: float | None = field(default=None, init=False)
+    expires_at: str | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        for name in ("title", "description"):
+            text = getattr(self, name)
+            if text is not None and not isinstance(text, str):
+                raise WrongTypeError(f"{name}: text is expected, and this is a {type(text).__qualname__}")
+        if self.after is not None and (isinstance(self.after, bool) or not isinstance(self.after, int) or self.after < 0):
+            raise InvalidInputError(f"after: {self.after!r} is no version number", hint="0 stands for none")
+        if self.metadata is not None:
+            if not isinstance(self.metadata, Mapping):
+                raise WrongTypeError(f"metadata: a dict is expected, and this is a {type(self.metadata).__qualname__}")
+            self.metadata = json_values.dump(dict(self.metadata))
+        self._set_expiry(self.expires)
+
+    def _set_expiry(self, expires: Any) -> None:
+        if expires is None:
+            return
+        if isinstance(expires, timedelta):
+            self.expires_in = expires.total_seconds()
+        elif isinstance(expires, datetime):
+            if expires.tzinfo is None:
+                hint = "expires.astimezone(), or a timedelta"
+                raise InvalidInputError(f"expires: {expires} has no time zone", hint=hint)
+            self.expires_at = expires.isoformat()
+        elif isinstance(expires, str):
+            self.expires_in = _seconds(expires)
+        else:
+            hint = 'a timedelta, text such as "7d", or a datetime with a zone'
+            raise WrongTypeError(f"expires: this is a {type(expires).__qualname__}", hint=hint)
+
+
+def _seconds(text: str) -> float:
+    if _DURATION.fullmatch(text) is None:
+        hint = "durations look like 30s, 15m, 12h, 7d, 2w, or 1d12h"
+        raise InvalidInputError(f"expires: {text!r} is no duration", hint=hint)
+    return float(sum(int(part[:-1]) * _UNITS[part[-1]] for part in re.findall(r"\d+[smhdw]", text)))
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the native part is handed."""
+
+    content: _coldframe.Content
+    rows: int | None = None
+
+
+def prepare(key: str, value: Any, serializer: Any, wanted: Wanted) -> Content:
+    """The content for a value, with its serializer, source and losses said in `wanted`.
+
+    Raises for what cannot be put, and, if the put is strict, LossyError for what would lose something; else there is
+    one LossyWarning.
+    """
+    choice = None if serializer is None else serializers.resolve(serializer)
+    if isinstance(choice, PythonChoice):
+        wanted.serializer, wanted.extension = json.dumps(choice.descriptor), choice.extension
+        return Content(_coldframe.Content.from_bytes(choice.dumps(value)))
+    if choice is not None:
+        wanted.serializer = choice.text
+    content, losses = _content(value, choice, wanted)
+    if content.content.schema is not None:
+        losses = [*losses, *_coldframe.losses(content.content, wanted.serializer)]
+    _tell(key, losses, wanted.strict)
+    return content
+
+
+def _content(value: Any, choice: CoreChoice | None, wanted: Wanted) -> tuple[Content, list[dict[str, Any]]]:
+    kind = values.classify(value)
+    if kind in ("frame?", "object"):
+        frame = frames.prepare(value)
+        if frame is not None:
+            wanted.source = json.dumps(frame.source)
+            losses = list(frame.losses)
+            wanted.lossy = json.dumps(losses)
+            return Content(_table(frame), frame.rows), losses
+    holds = choice.holds if choice is not None else None
+    if holds == "json" or (holds is None and kind in ("json", "literal")):
+        lib = choice.json_lib if choice is not None else "json"
+        text, lost = json_values.prepare_json(value, lib, explicit=holds == "json")
+        wanted.lossy = json.dumps(lost)
+        return Content(_coldframe.Content.from_json(text)), list(lost)
+    if holds == "bytes" or (holds is None and kind == "bytes"):
+        data, lost = values.prepare_bytes(value)
+        wanted.lossy = json.dumps(lost)
+        return Content(_coldframe.Content.from_bytes(data if isinstance(data, bytes) else bytes(data))), list(lost)
+    if holds is None:
+        raise values.needs_choice(value)
+    raise WrongTypeError(
+        f"value: serializer `{holds}` holds tables, and this is a {type(value).__qualname__}",
+        hint='put a frame, or choose "json", "bytes" or "pickle"',
+    )
+
+
+def _table(frame: Prepared) -> _coldframe.Content:
+    if frame.stream is not None:
+        return _coldframe.Content.from_stream(frame.stream, one_shot=frame.one_shot)
+    if frame.frames is not None:
+        return _coldframe.Content.from_batches(frame.schema, frame.frames, by_caller=False)
+    return _coldframe.Content.from_batches(frame.schema, frame.batches or iter(()))
+
+
+def _tell(key: str, losses: list[dict[str, Any]], strict: bool) -> None:
+    if not losses:
+        return
+    told = "; ".join(_told(loss) for loss in losses)
+    if strict:
+        hint = 'convert it, choose a serializer that keeps it (serializer="arrow" keeps most), or put without strict'
+        raise LossyError(f"this would be lost on the way and back: {told}", hint=hint, operation="put", subject=key)
+    warnings.warn(f"put {key} loses: {told}", LossyWarning, stacklevel=4)
+
+
+def _told(loss: Mapping[str, Any]) -> str:
+    place = f"column `{loss['column']}`" if "column" in loss else str(loss.get("path", "value"))
+    return f"{place}: {loss.get('loses', loss)}"

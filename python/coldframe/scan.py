@@ -1,0 +1,296 @@
+"""Some columns and rows of a stored table, in whatever library they are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from coldframe import card, frames
+from coldframe.errors import InvalidInputError
+from coldframe.progress import Progress
+from coldframe.schema import Schema
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas
+    import polars
+    import pyarrow
+
+    from coldframe import _coldframe
+
+
+class Scan:
+    """Some columns and rows of a stored table. Nothing is read before they are asked for.
+
+    It gives Arrow streams itself (``__arrow_c_stream__``), so that polars, pyarrow, DuckDB and others take it as it is,
+    as often as they like:
+
+    >>> import coldframe, polars
+    >>> store = coldframe.Store("memory://")
+    >>> reference = store.put("etl/trips", polars.DataFrame({"fare": [12.5, 7.0], "tip": [1, 0]}))
+    >>> polars.DataFrame(store.scan("etl/trips", columns=["fare"])).shape
+    (2, 1)
+
+    Everything that is read is checked; a damaged file raises DamagedError, or in a stream the consumer's own error.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[], _coldframe.Opened],
+        name: str,
+        *,
+        columns: Sequence[Any] | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+        tail: int | None = None,
+        batch_rows: int | None = None,
+        progress: bool | None = None,
+    ) -> None:
+        if isinstance(columns, (str, bytes)):
+            raise InvalidInputError(f"columns: {columns!r} is one name, not several", hint=f"columns=[{columns!r}]")
+        for what, rows in (("limit", limit), ("offset", offset), ("tail", tail), ("batch_rows", batch_rows)):
+            if rows is not None and (not isinstance(rows, int) or rows < 0):
+                raise InvalidInputError(f"{what}: {rows!r} is no number of rows")
+        if tail is not None and (limit is not None or offset):
+            raise InvalidInputError("tail: the last rows cannot be combined with limit or offset")
+        self._opener = opener
+        self._opened: _coldframe.Opened | None = None
+        self._name = name
+        self._columns = None if columns is None else list(columns)
+        self._limit = limit
+        self._offset = offset
+        self._tail = tail
+        self._batch_rows = batch_rows
+        self._progress = progress
+
+    def __repr__(self) -> str:
+        columns = None if self._columns is None else [str(column) for column in self._columns]
+        return card.scan_text(
+            {
+                "result": self._name,
+                "columns": columns,
+                "offset": self._offset,
+                "limit": self._limit,
+                "tail": self._tail,
+            }
+        )
+
+    def _open(self) -> _coldframe.Opened:
+        if self._opened is None:
+            opened = self._opener()
+            if opened.kind != "table":
+                raise InvalidInputError(
+                    f"this result is not a table but {_spoken(opened.kind)}", hint="read it with `get`", subject=self._name
+                )
+            self._opened = opened
+        return self._opened
+
+    def _names(self) -> list[str] | None:
+        """The stored names of the columns that were asked for."""
+        if self._columns is None or all(isinstance(column, str) for column in self._columns):
+            return self._columns
+        schema, source = self._pandas()
+        from coldframe.frames.pandas import stored_columns
+
+        return stored_columns(schema, source, self._columns, index=False)
+
+    def _pandas(self) -> tuple[pyarrow.Schema, dict[str, Any]]:
+        pyarrow = frames.require("pyarrow", "to read pandas frames")
+        opened = self._open()
+        return pyarrow.schema(opened.schema), self._source()
+
+    def _source(self) -> dict[str, Any]:
+        import json
+
+        source: dict[str, Any] | None = json.loads(self._open().reference.json()).get("source")
+        return source or {}
+
+    def _selection(self, columns: list[str] | None) -> _coldframe.Selection:
+        return Selection(columns, self._offset, self._limit, self._tail, self._batch_rows)
+
+    def _collect(self) -> _coldframe.Table:
+        opened = self._open()
+        with Progress(f"get {self._name}", self._rows(), self._progress) as progress:
+            return opened.collect(self._selection(self._names()), progress)
+
+    def _rows(self) -> int:
+        """How many rows will come."""
+        total = self._open().rows or 0
+        if self._tail is not None:
+            return min(self._tail, total)
+        left = max(total - self._offset, 0)
+        return left if self._limit is None else min(left, self._limit)
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the columns that were asked for."""
+        return Schema(self._batches(self._names(), limit=0).schema)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self._rows(), len(self.schema)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._batches(self._names()).__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> Any:
+        return self.schema.__arrow_c_schema__()
+
+    def _batches(self, columns: list[str] | None, limit: int | None = None) -> _coldframe.Batches:
+        selection = self._selection(columns)
+        if limit is not None:
+            selection.limit = limit if selection.limit is None else min(limit, selection.limit)
+            if selection.tail is not None and limit == 0:
+                selection.tail = 0
+        return self._open().batches(selection)
+
+    def _each(self, columns: list[str] | None, limit: int | None = None) -> Iterator[_coldframe.Batch]:
+        batches = self._batches(columns, limit)
+        while (batch := batches.next()) is not None:
+            yield batch
+
+    def batches(self) -> Iterator[pyarrow.RecordBatch]:
+        """The rows as pyarrow record batches of at most 65,536 rows, read as they are taken.
+
+        >>> import coldframe, pyarrow
+        >>> store = coldframe.Store("memory://")
+        >>> reference = store.put("etl/trips", pyarrow.table({"fare": [12.5, 7.0]}))
+        >>> sum(batch.num_rows for batch in store.scan("etl/trips").batches())
+        2
+        """
+        pyarrow = frames.require("pyarrow", "for `batches()`", "hand the scan itself to a library that takes Arrow streams")
+        for batch in self._each(self._names()):
+            yield pyarrow.record_batch(batch)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """The rows as a pyarrow table. What lies uncompressed on a local disk is mapped, not copied."""
+        pyarrow = frames.require("pyarrow", "for `to_arrow()`", "use `to_polars()`")
+        return pyarrow.table(self._collect())
+
+    def to_polars(self) -> polars.DataFrame:
+        """The rows as a polars DataFrame."""
+        polars = frames.require("polars", "for `to_polars()`", "use `to_arrow()`")
+        frame: polars.DataFrame = polars.DataFrame(self._collect())
+        return frame
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The rows as a pandas DataFrame.
+
+        What pandas put comes back with its index, dtypes, labels and attributes. Integers and booleans of other
+        libraries become pandas' nullable ones where they hold nulls, so that no value changes.
+        """
+        frames.require("pandas", "for `to_pandas()`", "use `to_arrow()`")
+        pyarrow = frames.require("pyarrow", "for `to_pandas()`", "use `to_polars()`")
+        from coldframe.frames.pandas import assemble, stored_columns
+
+        names, (schema, source) = None, self._pandas()
+        if self._columns is not None:
+            names = stored_columns(schema, source, self._columns)
+            schema = pyarrow.schema([schema.field(name) for name in names], metadata=schema.metadata)
+        rows, read = self._rows(), 0
+        with Progress(f"get {self._name}", rows, self._progress) as progress:
+
+            def taken() -> Iterator[pyarrow.RecordBatch]:
+                nonlocal read
+                stored = 0
+                for batch in self._each(names):
+                    taken = pyarrow.record_batch(batch)
+                    read += taken.num_rows
+                    stored += taken.nbytes
+                    yield taken
+                    progress(read, stored)
+
+            return assemble(schema, taken(), rows, source, names)
+
+    def to_duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyRelation:
+        """The rows as a DuckDB relation, of the default connection unless one is given.
+
+        Each execution of the relation reads the stored rows again; nothing is kept in memory.
+        """
+        frames.require("duckdb", "for `to_duckdb()`", "use `to_arrow()`")
+        from coldframe.frames.duckdb import relation
+
+        self._open()
+        return relation(self, connection)
+
+    def lazy(self) -> polars.LazyFrame:
+        """A polars LazyFrame over the stored rows: only the columns and the first rows that a query needs are read.
+
+        >>> import coldframe, polars
+        >>> store = coldframe.Store("memory://")
+        >>> reference = store.put("etl/trips", polars.DataFrame({"fare": [12.5, 7.0], "tip": [1, 0]}))
+        >>> reference.lazy().select(polars.col("fare").sum()).collect().item()
+        19.5
+        """
+        polars = frames.require("polars", "for `lazy()`", "use `to_arrow()`")
+        from coldframe.frames.polars import lazy
+
+        names = self._names()
+        empty = polars.DataFrame(self._batches(names, limit=0))
+
+        def batches(columns: list[str] | None, rows: int | None) -> Iterator[_coldframe.Batch]:
+            return self._each(names if columns is None else columns, rows)
+
+        return lazy(empty, batches)
+
+    def head(self, rows: int = 5) -> Any:
+        """The first rows, as the kind of frame that was put."""
+        limit = rows if self._limit is None else min(rows, self._limit)
+        if self._tail is not None:
+            raise InvalidInputError("head: the first of the last rows cannot be read", hint="take them from the frame")
+        narrowed = Scan(
+            self._open, self._name, columns=self._columns, limit=limit, offset=self._offset, progress=self._progress
+        )
+        return narrowed.frame(eager=True)
+
+    def frame(self, *, eager: bool = False) -> Any:
+        """The rows as the kind of frame that was put: pandas, polars, pyarrow or DuckDB.
+
+        A LazyFrame comes back as a LazyFrame, or with `eager` as a DataFrame. What no known library put comes back as a
+        pyarrow table, or as a polars DataFrame where there is no pyarrow.
+        """
+        source = self._source()
+        kind = (source.get("library"), source.get("kind"))
+        if kind[0] == "pandas":
+            return self.to_pandas()
+        if kind[0] == "polars":
+            return self.lazy() if kind[1] == "LazyFrame" and not eager else self.to_polars()
+        if kind[0] == "duckdb":
+            return self.to_duckdb()
+        if kind == ("pyarrow", "RecordBatchReader") and not eager:
+            return frames.require("pyarrow", "to read this result").RecordBatchReader.from_stream(self)
+        if kind == ("pyarrow", "RecordBatch"):
+            return self._one_batch()
+        if kind[0] != "pyarrow" and not frames.is_installed("pyarrow") and frames.is_installed("polars"):
+            return self.to_polars()
+        return self.to_arrow()
+
+    def _one_batch(self) -> pyarrow.RecordBatch:
+        table = self.to_arrow().combine_chunks()
+        batches = table.to_batches()
+        if len(batches) == 1:
+            return batches[0]
+        pyarrow = frames.require("pyarrow", "to read this result")
+        if table.num_rows == 0:
+            return pyarrow.RecordBatch.from_pylist([], schema=table.schema)
+        return pyarrow.record_batch(table.to_struct_array().combine_chunks())
+
+
+class Selection:
+    """Which columns and rows the native part is to read."""
+
+    __slots__ = ("batch_rows", "columns", "limit", "offset", "tail")
+
+    def __init__(
+        self, columns: list[str] | None, offset: int, limit: int | None, tail: int | None, batch_rows: int | None
+    ) -> None:
+        self.columns = columns
+        self.offset = offset
+        self.limit = limit
+        self.tail = tail
+        self.batch_rows = batch_rows
+
+
+def _spoken(kind: str) -> str:
+    return {"json": "a JSON value", "literal": "a literal"}.get(kind, kind)

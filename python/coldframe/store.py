@@ -1,0 +1,333 @@
+"""The store: put, get, scan, list, versions, show, delete, verify, exists, copy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from coldframe import _coldframe, card, reading
+from coldframe.drawing import Card
+from coldframe.errors import InvalidInputError, WrongTypeError
+from coldframe.listing import Listing, Verification, Versions
+from coldframe.progress import Progress
+from coldframe.putting import Wanted, prepare
+from coldframe.reference import ResultReference
+from coldframe.scan import Scan
+
+__all__ = ["Store"]
+
+
+class Store:
+    """Keeps results under keys, in versions, on one storage.
+
+    >>> import coldframe, pandas
+    >>> store = coldframe.Store("memory://")
+    >>> trips = pandas.DataFrame({"fare": [12.5, 7.0]}, index=["a", "b"])
+    >>> reference = store.put("etl/trips", trips)
+    >>> store.get("etl/trips").equals(trips)
+    True
+
+    Args:
+        url: A URL (``s3://…``, ``gs://…``, ``az://…``, ``file:///…``, ``memory://``), a path, or the name of a profile
+            in ``coldframe.toml``. Where absent, what ``COLDFRAME_STORE`` or the configuration says, else
+            ``./.coldframe``.
+        durable: Whether a put on a local disk survives a loss of power.
+        memory: How many bytes one put or scan may hold; 192 MiB where absent.
+        cache: False switches the cache of remote data on the local disk off.
+        progress: True or False switches progress bars on or off; where absent, work of more than two seconds shows one
+            in notebooks and terminals.
+        options: Options of the storage, such as ``region="eu-central-1"``; stronger than those of the environment.
+
+    A store may be used by several threads at once, inside a running asyncio loop (which waits meanwhile), and after a
+    fork. Raises ConfigurationError for settings, also for a profile that is not there; InvalidInputError for a URL.
+    """
+
+    def __init__(
+        self,
+        url: str | os.PathLike[str] | None = None,
+        durable: bool = True,
+        *,
+        memory: int | None = None,
+        cache: bool | None = None,
+        progress: bool | None = None,
+        **options: str | int | bool,
+    ) -> None:
+        if url is not None and not isinstance(url, (str, os.PathLike)):
+            raise WrongTypeError(f"url: a URL or a path is expected, and this is a {type(url).__qualname__}")
+        self._location = None if url is None else os.fspath(url)
+        self._durable = durable
+        self._progress = progress
+        self._native = _coldframe.Store(_Settings(self._location, options, durable, memory, cache))
+
+    @classmethod
+    def _of(cls, native: _coldframe.Store) -> Store:
+        store = cls.__new__(cls)
+        store._location, store._durable, store._progress, store._native = native.url, True, None, native
+        return store
+
+    @property
+    def url(self) -> str | None:
+        """Where it lies, without credentials."""
+        return self._native.url
+
+    def put(
+        self,
+        key: str,
+        value: Any,
+        *,
+        serializer: Any = None,
+        strict: bool = False,
+        if_absent: bool = False,
+        after: int | None = None,
+        expires: Any = None,
+        title: str | None = None,
+        description: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        progress: bool | None = None,
+    ) -> ResultReference:
+        """Persists a value as the next version of a key, and returns the reference to it.
+
+        Frames of pandas, polars, pyarrow and DuckDB, and whatever gives Arrow streams, arrays, or batches one by one, are
+        streamed in bounded memory. JSON values that come back equal, bytes, None, True and False are taken as well; all
+        else needs a serializer to be chosen.
+
+        Args:
+            key: A path-like name, such as ``etl/2026-11-20/trips``.
+            value: What is put.
+            serializer: A short form (``"parquet/zstd(3)"``, ``"arrow"``, ``"json"``, ``"pickle"``), a descriptor as a
+                dict, or an instance (``coldframe.Parquet(level=3)``). A table becomes ``parquet`` where absent.
+            strict: Raises LossyError if anything would be lost on the way and back, instead of a LossyWarning.
+            if_absent: Only if there is no version that is neither deleted nor expired; else ConflictError.
+            after: Only if the newest version is this one, 0 for none; else ConflictError.
+            expires: When it is refused from: a timedelta, text such as ``"7d"``, or a datetime with a zone.
+            title: One line for people.
+            description: Some lines for people.
+            metadata: What else is kept in the reference, as JSON: at most 16 KiB.
+            progress: As in `Store`.
+
+        A put that fails or is interrupted leaves nothing behind.
+        """
+        wanted = Wanted(
+            if_absent=if_absent,
+            after=after,
+            expires=expires,
+            title=title,
+            description=description,
+            metadata=metadata,
+            strict=strict,
+        )
+        if not isinstance(key, str):
+            hint = "put(key, value): the key comes first" if isinstance(value, str) else None
+            raise WrongTypeError(f"key: text is expected, and this is a {type(key).__qualname__}", hint=hint)
+        prepared = prepare(key, value, serializer, wanted)
+        with Progress(f"put {key}", prepared.rows, self._progress if progress is None else progress) as shown:
+            return ResultReference(self._native.put(key, prepared.content, wanted, shown), self)
+
+    def get(
+        self,
+        what: str | ResultReference,
+        columns: Sequence[Any] | None = None,
+        *,
+        version: int | None = None,
+        as_of: datetime | None = None,
+        allow_pickle: bool = False,
+        type: Any = None,
+        progress: bool | None = None,
+    ) -> Any:
+        """The result, as the kind that was put, with every byte checked.
+
+        Args:
+            what: ``KEY``, ``KEY@N``, or a reference.
+            columns: Only these columns of a frame, in this order; a pandas frame keeps its index.
+            version: This version of the key instead of the newest.
+            as_of: The version that was the newest then; a datetime with a zone.
+            allow_pickle: Loads a pickle. **That runs code of whoever wrote it**: only for results that you trust.
+            type: What pydantic makes of a JSON value, such as a model class or ``list[Model]``.
+            progress: As in `Store`.
+
+        Raises NotFoundError, GoneError with when and why, DamagedError, or what the storage fails with.
+        """
+        opened = self._open(what, version, as_of)
+        if opened.kind == "table":
+            progress = self._progress if progress is None else progress
+            return Scan(lambda: opened, _name(what), columns=columns, progress=progress).frame()
+        if columns is not None:
+            raise InvalidInputError("columns: this result is no table", subject=_name(what))
+        return reading.value(opened, allow_pickle=allow_pickle, type=type)
+
+    def scan(
+        self,
+        what: str | ResultReference,
+        columns: Sequence[Any] | None = None,
+        *,
+        limit: int | None = None,
+        offset: int = 0,
+        tail: int | None = None,
+        version: int | None = None,
+        as_of: datetime | None = None,
+        batch_rows: int | None = None,
+        progress: bool | None = None,
+    ) -> Scan:
+        """Some columns and rows of a table; nothing is read yet.
+
+        Args:
+            what: ``KEY``, ``KEY@N``, or a reference.
+            columns: Only these columns, in this order.
+            limit: At most so many rows.
+            offset: Leaves out so many rows first.
+            tail: Only the last so many rows.
+            version: This version of the key instead of the newest.
+            as_of: The version that was the newest then; a datetime with a zone.
+            batch_rows: At most so many rows a batch.
+            progress: As in `Store`.
+        """
+        _check_what(what)
+        return Scan(
+            lambda: self._open(what, version, as_of),
+            _name(what),
+            columns=columns,
+            limit=limit,
+            offset=offset,
+            tail=tail,
+            batch_rows=batch_rows,
+            progress=self._progress if progress is None else progress,
+        )
+
+    def list(self, prefix: str = "", *, search: str | None = None) -> Listing:
+        """The newest version of each key that begins with `prefix`, in the order of the keys.
+
+        References are fetched in pages as they are taken.
+
+        Args:
+            prefix: How the keys begin.
+            search: Only results whose key, title, description or metadata hold this text, in whatever case.
+        """
+        return Listing(self, prefix, search)
+
+    def versions(self, key: str) -> Versions:
+        """Every version of a key, the newest first, deleted ones too."""
+        return Versions(key, self._native.versions(key), self)
+
+    def show(self, what: str | ResultReference, *, version: int | None = None) -> Card:
+        """What is known of a result, without reading its data: it draws itself, and prints as text."""
+        if isinstance(what, ResultReference) and version is None:
+            return Card(what if what._store is self else ResultReference(what._native, self))
+        return Card(ResultReference(self._open(what, version).reference, self))
+
+    def reference(self, what: str | ResultReference, *, version: int | None = None) -> ResultReference:
+        """The full reference of a result."""
+        return ResultReference(self._open(what, version).reference, self)
+
+    def delete(
+        self, key: str, *, version: int | None = None, reason: str | None = None, force: bool = False
+    ) -> list[int]:
+        """Deletes all versions of a key, or one of them; returns the numbers of those that are gone by it.
+
+        Args:
+            key: ``KEY`` or ``KEY@N``.
+            version: Only this version.
+            reason: Why, for whoever looks for it later.
+            force: Tagged versions too.
+        """
+        name, at, digits = key.rpartition("@")
+        if at and digits.isascii() and digits.isdigit():
+            if version is not None and version != int(digits):
+                raise InvalidInputError(f"key: {key} names another version than version={version}")
+            key, version = name, int(digits)
+        return self._native.delete(key, version, force, reason)
+
+    def exists(self, what: str | ResultReference) -> bool:
+        """Whether there is such a version that is neither deleted nor expired."""
+        return self._native.exists(_native(what))
+
+    def verify(self, prefix: str = "", *, progress: bool | None = None) -> Verification:
+        """Reads every version of the keys that begin with `prefix`, and compares it with what was written."""
+        progress = self._progress if progress is None else progress
+        with Progress(f"verify {prefix}".strip(), None, progress) as shown:
+            return Verification(*self._native.verify(prefix, shown))
+
+    def copy(
+        self, what: str | ResultReference, to: Store, *, key: str | None = None, progress: bool | None = None
+    ) -> ResultReference:
+        """Copies a version to another store as the next version of its key there; a copy that is there is kept.
+
+        The same bytes are written, each of them checked on the way.
+        """
+        if not isinstance(to, Store):
+            raise WrongTypeError(f"to: a Store is expected, and this is a {type(to).__qualname__}")
+        progress = self._progress if progress is None else progress
+        with Progress(f"copy {_name(what)}", None, progress) as shown:
+            copied, _ = self._native.copy(_native(what), to._native, key, shown)
+        return ResultReference(copied, to)
+
+    def _open(
+        self, what: str | ResultReference, version: int | None = None, as_of: datetime | None = None
+    ) -> _coldframe.Opened:
+        _check_what(what)
+        if version is not None:
+            if not isinstance(what, str) or as_of is not None:
+                raise InvalidInputError("version: it belongs to a key alone, without as_of")
+            what = f"{what}@{version}"
+        moment = None
+        if as_of is not None:
+            if not isinstance(what, str):
+                raise InvalidInputError("as_of: it belongs to a key; a reference is of one version")
+            if not isinstance(as_of, datetime) or as_of.tzinfo is None:
+                raise InvalidInputError(f"as_of: {as_of!r} is no datetime with a zone", hint="datetime.now(timezone.utc)")
+            moment = as_of.isoformat()
+        return self._native.open(_native(what), moment)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Options may hold secrets, which never travel: whoever unpickles it brings their own.
+        return Store, (self.url or self._location, self._durable)
+
+    def __repr__(self) -> str:
+        return card.store_text({"url": self.url, "durable": self._durable})
+
+    def _repr_html_(self) -> str:
+        return card.store_html({"url": self.url, "durable": self._durable})
+
+
+class _Settings:
+    """How the native part opens a store."""
+
+    __slots__ = ("cache", "durable", "location", "memory", "options")
+
+    def __init__(
+        self,
+        location: str | None,
+        options: Mapping[str, str | int | bool],
+        durable: bool,
+        memory: int | None,
+        cache: bool | None,
+    ) -> None:
+        self.location = location
+        self.options = {name: _option(name, value) for name, value in options.items()}
+        self.durable = bool(durable)
+        self.memory = memory
+        self.cache = cache
+
+
+def _option(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int)):
+        return str(value)
+    # The value may be a secret: it is not repeated.
+    raise WrongTypeError(f"option {name}: text is expected, and this is a {type(value).__qualname__}")
+
+
+def _check_what(what: object) -> None:
+    if not isinstance(what, (str, ResultReference)):
+        raise WrongTypeError(f"a key or a reference is expected, and this is a {type(what).__qualname__}")
+
+
+def _native(what: str | ResultReference) -> str | _coldframe.Reference:
+    _check_what(what)
+    return what._native if isinstance(what, ResultReference) else what
+
+
+def _name(what: str | ResultReference) -> str:
+    return str(what)

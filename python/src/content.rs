@@ -1,0 +1,185 @@
+//! What is put: a stream of Arrow batches, batches of a Python iterator, JSON, or bytes.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::{RecordBatch, RecordBatchReader};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use bytes::Bytes;
+use coldframe::{Batches, Error, IntoContent};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyIterator;
+use pyo3_arrow::{PyRecordBatch, PyRecordBatchReader, PySchema};
+
+use crate::error::{OrRaise, exception};
+use crate::runtime::{Asker, Raised, Waiting, next_item};
+use crate::schema::Schema;
+
+/// What is put; a put takes it out.
+#[pyclass(frozen, module = "coldframe._coldframe")]
+pub(crate) struct Content {
+    schema: Option<SchemaRef>,
+    kind: Mutex<Option<Kind>>,
+}
+
+enum Kind {
+    Stream { reader: Box<dyn RecordBatchReader + Send>, one_shot: bool },
+    Iterator { schema: SchemaRef, items: Py<PyIterator>, by_caller: bool },
+    Json(serde_json::Value),
+    Bytes(Bytes),
+}
+
+impl Content {
+    fn new(schema: Option<SchemaRef>, kind: Kind) -> Self {
+        Self { schema, kind: Mutex::new(Some(kind)) }
+    }
+
+    /// The content; items of a Python iterator are pulled by whoever waits.
+    pub(crate) fn take(&self, py: Python<'_>, waiting: &mut Waiting) -> PyResult<coldframe::Content> {
+        let kind = self.kind.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let content = match kind {
+            None => Err(Error::internal("the content was put already")),
+            Some(Kind::Json(value)) => value.into_content(),
+            Some(Kind::Bytes(bytes)) => bytes.into_content(),
+            Some(Kind::Stream { reader, one_shot }) => refuse_drained(Batches::from_reader(reader), one_shot).into_content(),
+            Some(Kind::Iterator { schema, items, by_caller: true }) => {
+                pulled(schema, waiting.pull_from(items)).into_content()
+            }
+            Some(Kind::Iterator { schema, items, by_caller: false }) => {
+                let (raised, queue) = (waiting.raised.clone(), VecDeque::new());
+                Batches::from_reader(Items { schema, items, raised, queue }).into_content()
+            }
+        };
+        content.or_raise(py)
+    }
+}
+
+#[pymethods]
+impl Content {
+    /// The batches of an object that has `__arrow_c_stream__`, which are taken on a thread of the runtime. A `one_shot`
+    /// reader without a single batch was probably read before, which is an error.
+    #[staticmethod]
+    #[pyo3(signature = (stream, *, one_shot = false))]
+    fn from_stream(stream: PyRecordBatchReader, one_shot: bool) -> PyResult<Self> {
+        let reader = stream.into_reader()?;
+        Ok(Self::new(Some(reader.schema()), Kind::Stream { reader, one_shot }))
+    }
+
+    /// The items of an iterator, which have `__arrow_c_array__` or `__arrow_c_stream__`. They are pulled on the thread
+    /// that puts, or on one of the runtime, so that the caller can be interrupted meanwhile.
+    #[staticmethod]
+    #[pyo3(signature = (schema, batches, *, by_caller = true))]
+    fn from_batches(schema: PySchema, batches: &Bound<'_, PyAny>, by_caller: bool) -> PyResult<Self> {
+        let (schema, items) = (schema.into_inner(), batches.try_iter()?.unbind());
+        Ok(Self::new(Some(schema.clone()), Kind::Iterator { schema, items, by_caller }))
+    }
+
+    /// A JSON value.
+    #[staticmethod]
+    fn from_json(py: Python<'_>, text: &str) -> PyResult<Self> {
+        match serde_json::from_str(text) {
+            Ok(value) => Ok(Self::new(None, Kind::Json(value))),
+            Err(failure) => Err(exception(py, &Error::invalid(format!("this is no JSON: {failure}")))),
+        }
+    }
+
+    /// Raw bytes, which are not copied.
+    #[staticmethod]
+    fn from_bytes(data: PyBackedBytes) -> Self {
+        Self::new(None, Kind::Bytes(Bytes::from_owner(data)))
+    }
+
+    /// The schema, if it is a table.
+    #[getter]
+    fn schema(&self) -> Option<Schema> {
+        self.schema.clone().map(Schema)
+    }
+}
+
+/// An end before any batch is an error of a reader that can be read only once.
+fn refuse_drained(batches: Batches, one_shot: bool) -> Batches {
+    if !one_shot {
+        return batches;
+    }
+    let schema = batches.schema();
+    let checked = stream::unfold((batches, false), |(mut batches, seen)| async move {
+        match batches.next().await {
+            Some(batch) => Some((batch, (batches, true))),
+            None if seen => None,
+            None => Some((Err(drained()), (batches, true))),
+        }
+    });
+    Batches::new(schema, checked)
+}
+
+fn drained() -> Error {
+    Error::invalid("the reader has no batches: it was probably read before, and can be read only once")
+        .with_hint("make a new reader; to put a table without rows, put `reader.schema.empty_table()`")
+}
+
+/// Items that the waiting thread pulls from a Python iterator, as batches.
+fn pulled(schema: SchemaRef, asker: Asker) -> Batches {
+    let items = stream::try_unfold(asker, |asker| async move {
+        let Some(item) = asker.next().await? else { return Ok::<_, Error>(None) };
+        let batches = Python::attach(|py| batches_of(item.bind(py)))?;
+        Ok(Some((stream::iter(batches.into_iter().map(Ok)), asker)))
+    });
+    Batches::new(schema, items.try_flatten())
+}
+
+/// The batches of one item: a record batch, or a small table.
+fn batches_of(item: &Bound<'_, PyAny>) -> Result<Vec<RecordBatch>, Error> {
+    let is_batch = item.hasattr("__arrow_c_array__").unwrap_or(false);
+    let extracted = if is_batch {
+        item.extract::<PyRecordBatch>().map(|batch| vec![batch.into_inner()])
+    } else {
+        item.extract::<PyRecordBatchReader>().and_then(|stream| {
+            stream.into_reader()?.collect::<Result<Vec<_>, _>>().map_err(|failure| PyValueError::new_err(failure.to_string()))
+        })
+    };
+    extracted.map_err(|failure| no_batch(item, &failure))
+}
+
+/// Items of a Python iterator, pulled by whoever reads.
+struct Items {
+    schema: SchemaRef,
+    items: Py<PyIterator>,
+    raised: Raised,
+    queue: VecDeque<RecordBatch>,
+}
+
+impl Iterator for Items {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.queue.is_empty() {
+            let pulled = Python::attach(|py| match next_item(py, &self.items, &self.raised) {
+                Ok(Some(item)) => batches_of(item.bind(py)).map(Some),
+                Ok(None) => Ok(None),
+                Err(error) => Err(error),
+            });
+            match pulled {
+                Ok(Some(batches)) => self.queue.extend(batches),
+                Ok(None) => return None,
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+        self.queue.pop_front().map(Ok)
+    }
+}
+
+impl RecordBatchReader for Items {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}
+
+fn no_batch(item: &Bound<'_, PyAny>, failure: &PyErr) -> Error {
+    let kind = item.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+    Error::invalid(format!("the iterator gave a {kind} where a record batch was expected: {failure}"))
+        .with_hint("give pyarrow.RecordBatch, or what else has `__arrow_c_array__`")
+}
