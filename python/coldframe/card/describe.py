@@ -141,7 +141,8 @@ def _loss(loses: str, columns: Sequence[str]) -> str:
 
 def _columns(columns: Sequence[ColumnFacts]) -> Grid:
     drawn = columns[:DRAWN]
-    total = sum(column.get("bytes") or 0 for column in columns)
+    sizes = [column.get("bytes") or 0 for column in columns]
+    total, largest = sum(sizes), max(sizes)
 
     fields: list[tuple[Heading, list[Cell]]] = [
         (Heading("column", code=True, cuts=True), [Cell(str(column.get("name", "?"))) for column in drawn]),
@@ -155,7 +156,8 @@ def _columns(columns: Sequence[ColumnFacts]) -> Grid:
         fields.append((Heading("min", right=numeric, cuts=True), [Cell(column.get("min") or "") for column in drawn]))
         fields.append((Heading("max", right=numeric, cuts=True), [Cell(column.get("max") or "") for column in drawn]))
     if any(column.get("bytes") is not None for column in columns):
-        fields.append((Heading("stored", right=True), [_stored(column.get("bytes"), total) for column in drawn]))
+        drawn_sizes = [column.get("bytes") for column in drawn]
+        fields.append((Heading("stored", right=True), [_stored(size, total, largest) for size in drawn_sizes]))
     hidden = len(columns) - len(drawn)
     return Grid(
         tuple(heading for heading, _ in fields),
@@ -164,11 +166,12 @@ def _columns(columns: Sequence[ColumnFacts]) -> Grid:
     )
 
 
-def _stored(stored: int | None, total: int) -> Cell:
+def _stored(stored: int | None, total: int, largest: int) -> Cell:
     if stored is None:
         return Cell("")
-    share = stored / total if total else 0.0
-    return Cell(units.size(stored), f"{units.counted(stored, 'byte')}, {share:.1%} of all columns", share)
+    share = f", {stored / total:.1%} of all columns" if total else ""
+    # The bars compare the columns: of a thousand columns, none has a share that could be seen.
+    return Cell(units.size(stored), units.counted(stored, "byte") + share, stored / largest if largest else 0.0)
 
 
 def _sections(view: ReferenceView, facts: ReferenceFacts) -> tuple[Section, ...]:
@@ -198,16 +201,16 @@ def listing(facts: ListingFacts) -> Card:
     entries, unreadable = facts.get("entries") or (), facts.get("unreadable") or ()
     now, prefix, more = facts.get("now"), facts.get("prefix"), facts.get("more", False)
     known = units.counted(len(entries) + len(unreadable), "key")
-    where = f"below {prefix}" if prefix else ""
+    name = f"{'the first ' if more else ''}{known}{f' below {prefix}' if prefix else ''}"
     views = [ReferenceView(entry) for entry in entries[:DRAWN]]
     hidden = len(entries) - len(views)
-    rest = f"… and {hidden:,} more{', and then others' if more else ''}" if hidden else "… and more" if more else None
+    rest = "… and more" if more else f"… and {hidden:,} more" if hidden else None
     headings, rows = _results(views, now, "key")
     notes = tuple(Cell(f"{key} is unreadable: {why}", warns=True) for key, why in unreadable[:DRAWN])
     if len(unreadable) > DRAWN:
         notes += (Cell(f"… and {len(unreadable) - DRAWN:,} more are unreadable", warns=True),)
     grid = Grid(headings, rows, rest) if rows or rest else None
-    return Card("Listing", f"{known}{' and more' if more else ''} {where}".rstrip(), grid=grid, notes=notes)
+    return Card("Listing", name, grid=grid, notes=notes)
 
 
 def _results(views: Sequence[ReferenceView], now: datetime | None, name: str) -> tuple[tuple[Heading, ...], Any]:
@@ -252,13 +255,16 @@ def versions(key: str, entries: Sequence[VersionFacts], now: datetime | None) ->
     headings, rows = _results(views, now, "key")
     known = [(heading, [row[at] for row in rows]) for at, heading in enumerate(headings)]
     fields += [(heading, cells) for heading, cells in known if heading.name not in ("key", "version")]
-    if any(entry.get("why") for entry in drawn):
-        fields.append((Heading("why", cuts=True), [Cell(entry.get("why") or "") for entry in drawn]))
+    notes = tuple(
+        Cell(f"version {entry.get('version', '?')} is {entry.get('state', '?')}: {why}", warns=True)
+        for entry in drawn
+        if (why := entry.get("why"))
+    )
     hidden = len(entries) - len(drawn)
     rest = f"… and {units.counted(hidden, 'more version')}" if hidden else None
     grid = Grid(tuple(heading for heading, _ in fields), tuple(zip(*(cells for _, cells in fields))), rest)
     name = f"{units.counted(len(entries), 'version')} of {key}"
-    return Card("Versions", name, grid=grid if entries else None)
+    return Card("Versions", name, grid=grid if entries else None, notes=notes)
 
 
 def schema(fields: Sequence[tuple[str, str, bool]]) -> Card:

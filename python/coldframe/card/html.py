@@ -28,7 +28,8 @@ def render(card: Card) -> str:
         root.append(_definitions(properties))
     if card.grid is not None:
         root.extend(_grid(card.grid))
-    root.extend(_element("div", _safe(note.text), name=_warning(note)) for note in card.notes)
+    for note in card.notes:
+        root.append(_element("div", _line(note.text), name="coldframe-problem" if note.warns else None))
     root.extend(_section(section) for section in card.sections)
     return ElementTree.tostring(root, encoding="unicode", method="html")
 
@@ -133,7 +134,7 @@ def _cell(cell: Cell, heading: Heading) -> ElementTree.Element:
     drawn = _element("td", name=" ".join(names), title=tooltip)
     if text:
         drawn.append(_element("span", _line(shorten(text, _CELL)), name=_warning(cell)))
-    if cell.share is not None:
-        width = f"width:{min(max(cell.share, 0.0), 1.0):.1%}"
+    if cell.bar is not None:
+        width = f"width:{min(max(cell.bar, 0.0), 1.0):.1%}"
         drawn.append(_element("span", _element("span", style=width), name="coldframe-bar"))
     return drawn

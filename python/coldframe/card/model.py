@@ -13,8 +13,8 @@ class Cell:
     """What is shown."""
     tooltip: str | None = None
     """More about it, where there is a pointer to rest on it."""
-    share: float | None = None
-    """From 0 to 1: how much of a whole it is."""
+    bar: float | None = None
+    """From 0 to 1: how long the bar beside it is."""
     warns: bool = False
     """It says that something is wrong."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 STYLE = """
 .coldframe{--cf-muted:var(--jp-content-font-color2,color-mix(in srgb,currentColor 66%,transparent));
 --cf-line:var(--jp-border-color2,rgba(128,128,128,.34));--cf-accent:rgba(34,139,110,.85);
---cf-track:rgba(128,128,128,.2);--cf-problem:#c62828;--cf-problem-back:rgba(198,40,40,.09);
+--cf-problem:#c62828;--cf-problem-back:rgba(198,40,40,.09);
 --cf-code:var(--jp-code-font-family,ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace);
 color:var(--jp-content-font-color1,inherit);font:13px/1.5 var(--jp-content-font-family,system-ui,-apple-system,'Segoe UI',
 Roboto,'DejaVu Sans',sans-serif);max-width:960px;margin:2px 0;text-align:left;font-variant-numeric:tabular-nums}
@@ -20,8 +20,9 @@ border-bottom:1px solid var(--cf-line);padding-bottom:3px;margin-bottom:4px;over
 .coldframe [title]{cursor:default}
 .coldframe .coldframe-warns{font-weight:600;border-bottom:2px solid var(--cf-problem)}
 .coldframe .coldframe-problem{border-left:3px solid var(--cf-problem);background:var(--cf-problem-back);
-padding:4px 10px;margin:6px 0;white-space:pre-wrap;overflow-wrap:anywhere}
+padding:3px 10px;margin:4px 0;white-space:pre-wrap;overflow-wrap:anywhere}
 .coldframe .coldframe-description{white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0}
+.coldframe .coldframe-summary{margin-bottom:5px}
 .coldframe dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:1px 14px;margin:4px 0;padding:0}
 .coldframe dt{color:var(--cf-muted);font-weight:normal;margin:0;padding:0;max-width:220px;overflow-wrap:anywhere}
 .coldframe dd{margin:0;padding:0;overflow-wrap:anywhere;white-space:pre-wrap}
@@ -35,12 +36,12 @@ background:transparent}
 .coldframe .coldframe-scroll table tr:nth-child(n)>*{padding:2px 10px;border:0;text-align:left;vertical-align:baseline;
 white-space:nowrap;max-width:280px;overflow:hidden;text-overflow:ellipsis;color:inherit;line-height:1.5}
 .coldframe .coldframe-scroll table thead tr:nth-child(n)>th{font-weight:normal;color:var(--cf-muted);position:sticky;
-top:0;border-bottom:1px solid var(--cf-line);background:var(--jp-layout-color0,var(--vscode-editor-background,Canvas))}
+top:0;border-bottom:1px solid var(--cf-line);backdrop-filter:blur(12px);
+background:var(--jp-layout-color0,var(--vscode-editor-background,transparent))}
 .coldframe .coldframe-scroll table tr:nth-child(n)>.coldframe-right{text-align:right}
 .coldframe .coldframe-scroll table tr:nth-child(n)>td.coldframe-code{font-family:var(--cf-code)}
-.coldframe .coldframe-bar{display:inline-block;width:64px;height:7px;margin-left:8px;background:var(--cf-track);
-border-radius:2px;overflow:hidden;text-align:left;vertical-align:baseline}
-.coldframe .coldframe-bar>span{display:block;height:100%;min-width:1px;background:var(--cf-accent)}
+.coldframe .coldframe-bar{display:inline-block;width:64px;height:8px;margin-left:8px;text-align:left}
+.coldframe .coldframe-bar>span{display:block;height:100%;min-width:1px;background:var(--cf-accent);border-radius:1px}
 .coldframe .coldframe-rest{color:var(--cf-muted)}
 .coldframe details{margin:2px 0}
 .coldframe summary{cursor:pointer;color:var(--cf-muted)}

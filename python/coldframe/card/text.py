@@ -1,4 +1,4 @@
-"""Cards as text: lines of at most 100 columns."""
+"""Cards as text: lines of at most 100 columns, code excepted."""
 
 from __future__ import annotations
 
@@ -31,10 +31,19 @@ def _head(card: Card) -> list[str]:
     named = f"{card.kind}: {name}" + (f" — {one_line(card.title)}" if card.title else "")
     head = wrap(named, WIDTH)
     if card.summary:
-        head += wrap(" · ".join(one_line(cell.text) for cell in card.summary), WIDTH)
+        head += _joined([one_line(cell.text) for cell in card.summary])
     if card.problem:
         head += [part for line in lines(f"! {card.problem}") for part in wrap(line, WIDTH)]
     return head
+
+
+def _joined(pieces: Sequence[str]) -> list[str]:
+    """The pieces in lines, with dots between those that share one."""
+    drawn = [pieces[0]]
+    for piece in pieces[1:]:
+        longer = f"{drawn[-1]} · {piece}"
+        drawn[-1:] = [longer] if width(longer) <= WIDTH else [drawn[-1], piece]
+    return [part for line in drawn for part in wrap(line, WIDTH)]
 
 
 def _properties(properties: Sequence[Property], indent: str) -> list[str]:
@@ -55,8 +64,8 @@ def _section(section: Section) -> list[str]:
     drawn = [section.name]
     for each in section.properties:
         drawn.append(f"  {shorten(one_line(each.name), WIDTH - 4)}:")
-        code = [part for cell in each.values for line in lines(cell.text) for part in wrap(line, WIDTH - 4)]
-        drawn += [f"    {line}" for line in code]
+        # Code is not broken where a line ends: what is copied from here has to run.
+        drawn += [f"    {line}" for cell in each.values for line in lines(cell.text)]
     return drawn
 
 
