@@ -1,9 +1,9 @@
 """How results, stores and listings draw themselves: from facts to text and HTML.
 
 The functions are pure: they look nothing up, and never fail for what a reference holds. `..._text` is text of at most
-100 columns; only code may be longer, since it is to be copied. `..._html` is one element of the class `coldframe` that brings its own style sheet, needs no script and
-nothing from elsewhere, and is readable on light and dark pages. What people wrote (keys, titles, column names,
-metadata) is inert in both.
+100 columns; only code may be longer, since it is there to be copied. `..._html` is one element of the class `coldframe`
+that brings its own style sheet, needs no script and nothing from elsewhere, and is readable on light and dark pages.
+What people wrote (keys, titles, column names, metadata) is inert in both.
 """
 
 from __future__ import annotations

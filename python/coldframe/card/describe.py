@@ -26,6 +26,7 @@ from .model import Card, Cell, Grid, Heading, Property, Section
 DRAWN = 50
 """How many rows of a table are drawn at most."""
 _DRAWN_FILES = 5
+_DRAWN_LOSSES = 10
 _NUMERIC = re.compile(r"(u?int|float|double|half|decimal)", re.IGNORECASE)
 
 
@@ -122,7 +123,10 @@ def _properties(view: ReferenceView, now: datetime | None) -> tuple[Property, ..
         shown = view.text(field) or "" if moment is None else units.exact(moment)
         add(field, shown, in_summary=moment is not None and now is not None)
     add("copy of", _origin(view))
-    add("lossy", *(_loss(loses, columns) for loses, columns in view.losses().items()))
+    losses = [_loss(loses, columns) for loses, columns in view.losses().items()]
+    if len(losses) > _DRAWN_LOSSES:
+        losses[_DRAWN_LOSSES:] = [f"… and {len(losses) - _DRAWN_LOSSES:,} more"]
+    add("lossy", *losses)
     return tuple(properties)
 
 
@@ -161,7 +165,7 @@ def _columns(columns: Sequence[ColumnFacts]) -> Grid:
     hidden = len(columns) - len(drawn)
     return Grid(
         tuple(heading for heading, _ in fields),
-        tuple(zip(*(cells for _, cells in fields))),
+        tuple(zip(*(cells for _, cells in fields), strict=True)),
         f"… and {units.counted(hidden, 'more column')}" if hidden else None,
     )
 
@@ -188,7 +192,7 @@ def _sections(view: ReferenceView, facts: ReferenceFacts) -> tuple[Section, ...]
 def store(facts: StoreFacts) -> Card:
     """The card of a store."""
     durable = facts.get("durable")
-    summary = ()
+    summary: tuple[Cell, ...] = ()
     if durable is not None:
         told = "durable" if durable else "not durable: a loss of power may take the last puts"
         summary = (Cell(told, "A local put is on disk when it returns." if durable else None, warns=not durable),)
@@ -226,7 +230,7 @@ def _results(views: Sequence[ReferenceView], now: datetime | None, name: str) ->
         (Heading("title", cuts=True), [Cell(view.text("title") or "") for view in views]),
     ]
     shown = [(heading, cells) for heading, cells in fields if any(cell.text for cell in cells)]
-    return tuple(heading for heading, _ in shown), tuple(zip(*(cells for _, cells in shown)))
+    return tuple(heading for heading, _ in shown), tuple(zip(*(cells for _, cells in shown), strict=True))
 
 
 def _column_count(view: ReferenceView) -> Cell:
@@ -262,7 +266,7 @@ def versions(key: str, entries: Sequence[VersionFacts], now: datetime | None) ->
     )
     hidden = len(entries) - len(drawn)
     rest = f"… and {units.counted(hidden, 'more version')}" if hidden else None
-    grid = Grid(tuple(heading for heading, _ in fields), tuple(zip(*(cells for _, cells in fields))), rest)
+    grid = Grid(tuple(heading for heading, _ in fields), tuple(zip(*(cells for _, cells in fields), strict=True)), rest)
     name = f"{units.counted(len(entries), 'version')} of {key}"
     return Card("Versions", name, grid=grid if entries else None, notes=notes)
 

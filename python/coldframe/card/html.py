@@ -10,6 +10,7 @@ from .model import Card, Cell, Grid, Heading, Property, Section
 from .style import STYLE
 
 _CELL = 200
+_TITLE = 400
 _TOOLTIP = 1_000
 
 
@@ -70,7 +71,7 @@ def _head(card: Card) -> ElementTree.Element:
     head.append(_element("span", _line(card.name), name="coldframe-name"))
     if card.title:
         head[-1].tail = " "
-        head.append(_element("span", _line(card.title), name="coldframe-title"))
+        head.append(_element("span", _line(shorten(card.title, _TITLE)), name="coldframe-title"))
     return head
 
 

@@ -9,8 +9,8 @@ STYLE = """
 --cf-line:var(--jp-border-color2,rgba(128,128,128,.34));--cf-accent:rgba(34,139,110,.85);
 --cf-problem:#c62828;--cf-problem-back:rgba(198,40,40,.09);
 --cf-code:var(--jp-code-font-family,ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace);
-color:var(--jp-content-font-color1,inherit);font:13px/1.5 var(--jp-content-font-family,system-ui,-apple-system,'Segoe UI',
-Roboto,'DejaVu Sans',sans-serif);max-width:960px;margin:2px 0;text-align:left;font-variant-numeric:tabular-nums}
+color:var(--jp-content-font-color1,inherit);font:13px/1.5 var(--jp-content-font-family,system-ui,-apple-system,
+'Segoe UI',Roboto,'DejaVu Sans',sans-serif);max-width:960px;margin:2px 0;text-align:left;font-variant-numeric:tabular-nums}
 @media (prefers-color-scheme:dark){.coldframe{--cf-accent:rgba(64,186,150,.85);--cf-problem-back:rgba(229,83,80,.16)}}
 .coldframe .coldframe-head{display:flex;flex-wrap:wrap;gap:0 10px;align-items:baseline;
 border-bottom:1px solid var(--cf-line);padding-bottom:3px;margin-bottom:4px;overflow-wrap:anywhere}
@@ -21,11 +21,14 @@ border-bottom:1px solid var(--cf-line);padding-bottom:3px;margin-bottom:4px;over
 .coldframe .coldframe-warns{font-weight:600;border-bottom:2px solid var(--cf-problem)}
 .coldframe .coldframe-problem{border-left:3px solid var(--cf-problem);background:var(--cf-problem-back);
 padding:3px 10px;margin:4px 0;white-space:pre-wrap;overflow-wrap:anywhere}
-.coldframe .coldframe-description{white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0}
+.coldframe .coldframe-description{white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0;
+max-height:240px;overflow:auto}
 .coldframe .coldframe-summary{margin-bottom:5px}
-.coldframe dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:1px 14px;margin:4px 0;padding:0}
-.coldframe dt{color:var(--cf-muted);font-weight:normal;margin:0;padding:0;max-width:220px;overflow-wrap:anywhere}
-.coldframe dd{margin:0;padding:0;overflow-wrap:anywhere;white-space:pre-wrap}
+.coldframe dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:1px 14px;margin:4px 0;
+padding:0;width:auto}
+.coldframe dt{color:var(--cf-muted);font-weight:normal;float:none;width:auto;margin:0;padding:0;max-width:220px;
+overflow-wrap:anywhere}
+.coldframe dd{float:none;width:auto;margin:0;padding:0;overflow-wrap:anywhere;white-space:pre-wrap}
 .coldframe dd.coldframe-code{font-family:var(--cf-code);font-size:12px}
 .coldframe .coldframe-scroll{max-height:340px;overflow:auto;margin:6px 0;display:inline-block;max-width:100%;
 border:1px solid var(--cf-line);border-radius:3px}
@@ -48,6 +51,7 @@ background:var(--jp-layout-color0,var(--vscode-editor-background,transparent))}
 .coldframe details>dl{margin-left:15px}
 .coldframe details pre{font-family:var(--cf-code);font-size:12px;line-height:1.45;margin:0;padding:3px 8px;
 background:var(--jp-cell-editor-background,rgba(128,128,128,.1));color:inherit;border:0;border-radius:3px;
-white-space:pre-wrap;overflow-wrap:anywhere}
+white-space:pre-wrap;word-break:normal;overflow-wrap:anywhere}
+.coldframe details pre code{font:inherit;color:inherit;background:none;border:0;padding:0;white-space:inherit}
 """.strip()
 """A style sheet that touches nothing outside elements of the class `coldframe`."""

@@ -11,13 +11,16 @@ WIDTH = 100
 """How many columns a line takes at most."""
 _NARROWEST = 8
 _LABEL = 24
+_LINES = 12
+_LONGEST = 400
 
 
 def render(card: Card) -> str:
     """The card as text, without a line feed at its end."""
     blocks = [_head(card)]
     if card.description:
-        blocks.append([part for line in lines(card.description) for part in wrap(line, WIDTH)])
+        description = [part for line in lines(card.description) for part in wrap(line, WIDTH)]
+        blocks.append(description if len(description) <= _LINES else [*description[:_LINES], "…"])
     blocks.append(_properties(card.properties, ""))
     if card.grid is not None:
         blocks.append(_grid(card.grid))
@@ -28,7 +31,7 @@ def render(card: Card) -> str:
 
 def _head(card: Card) -> list[str]:
     name = one_line(card.name)
-    named = f"{card.kind}: {name}" + (f" — {one_line(card.title)}" if card.title else "")
+    named = f"{card.kind}: {name}" + (f" — {shorten(one_line(card.title), _LONGEST)}" if card.title else "")
     head = wrap(named, WIDTH)
     if card.summary:
         head += _joined([one_line(cell.text) for cell in card.summary])
@@ -51,8 +54,11 @@ def _properties(properties: Sequence[Property], indent: str) -> list[str]:
     longest = max(map(width, names), default=0)
     margin = " " * (len(indent) + longest + 2)
     drawn = []
-    for name, each in zip(names, properties):
-        wrapped = [part for cell in each.values for part in wrap(one_line(cell.text), WIDTH - len(margin))]
+    for name, each in zip(names, properties, strict=True):
+        # Names and paths stay whole: part of one is of no use.
+        texts = [one_line(cell.text) for cell in each.values]
+        whole = texts if each.code else [shorten(text, _LONGEST) for text in texts]
+        wrapped = [part for text in whole for part in wrap(text, WIDTH - len(margin))]
         drawn.append(f"{indent}{pad(name, longest)}  {wrapped[0]}")
         drawn += [margin + part for part in wrapped[1:]]
     return drawn
@@ -60,7 +66,9 @@ def _properties(properties: Sequence[Property], indent: str) -> list[str]:
 
 def _section(section: Section) -> list[str]:
     if not section.blocks:
-        return [section.name, *_properties(section.properties, "  ")]
+        drawn = [section.name, *_properties(section.properties[:_LINES], "  ")]
+        hidden = len(section.properties) - _LINES
+        return [*drawn, f"  … and {hidden:,} more"] if hidden > 0 else drawn
     drawn = [section.name]
     for each in section.properties:
         drawn.append(f"  {shorten(one_line(each.name), WIDTH - 4)}:")
@@ -73,17 +81,17 @@ def _grid(grid: Grid) -> list[str]:
     # A cell is cut to what the whole line has before anything is measured: one may hold kilobytes.
     cells = [[shorten(one_line(cell.text), WIDTH) for cell in row] for row in grid.rows]
     widths = _widths(grid, cells)
-    head = [pad(shorten(each.name, wide), wide, each.right) for each, wide in zip(grid.headings, widths)]
+    head = [pad(shorten(each.name, wide), wide, each.right) for each, wide in zip(grid.headings, widths, strict=True)]
     drawn = ["  ".join(head), "  ".join("─" * wide for wide in widths)]
     for row in cells:
-        aligned = zip(row, widths, grid.headings)
+        aligned = zip(row, widths, grid.headings, strict=True)
         drawn.append("  ".join(pad(shorten(text, wide), wide, heading.right) for text, wide, heading in aligned))
     return [*drawn, grid.rest] if grid.rest else drawn
 
 
 def _widths(grid: Grid, cells: Sequence[Sequence[str]]) -> list[int]:
     """The width of each column: as its cells need, but the widest that may be cut give until all fit into a line."""
-    widths = [max(map(width, [heading.name, *column])) for heading, *column in zip(grid.headings, *cells)]
+    widths = [max(map(width, [heading.name, *column])) for heading, *column in zip(grid.headings, *cells, strict=True)]
     cut = [at for at, heading in enumerate(grid.headings) if heading.cuts]
     while sum(widths) + 2 * (len(widths) - 1) > WIDTH:
         widest = max(cut, key=lambda at: widths[at], default=None)
