@@ -254,7 +254,10 @@ def versions(key: str, entries: Sequence[VersionFacts], now: datetime | None) ->
     views = [ReferenceView(entry.get("reference") or {}) for entry in drawn]
     fields = [
         (Heading("version", right=True), [Cell(str(entry.get("version", "?"))) for entry in drawn]),
-        (Heading("state"), [Cell(state := entry.get("state", "?"), warns=state != "live") for entry in drawn]),
+        (
+            Heading("state", cuts=True),
+            [Cell(state := entry.get("state", "?"), warns=state != "live") for entry in drawn],
+        ),
     ]
     headings, rows = _results(views, now, "key")
     known = [(heading, [row[at] for row in rows]) for at, heading in enumerate(headings)]
@@ -291,5 +294,7 @@ def scan(facts: ScanFacts) -> str:
     elif limit is not None:
         rows = f"at most {units.counted(limit, 'row')}"
     skipped = f" after the first {units.counted(offset, 'row')}" if offset else ""
-    of = "all columns" if columns is None else f"{units.counted(len(columns), 'column')} ({', '.join(columns)})"
+    of = "all columns" if columns is None else "no columns"
+    if columns:
+        of = f"{units.counted(len(columns), 'column')} ({', '.join(columns)})"
     return f"Scan: {facts.get('result', '?')}, {rows}{skipped}, {of}"

@@ -125,7 +125,7 @@ class ReferenceView:
         return value if isinstance(value, str) and value else None
 
     def number(self, field: str) -> int | None:
-        """A field that is a number from 0 on."""
+        """A field that is a whole number from 0 to 2⁶³ − 1."""
         return _number(self.fields.get(field))
 
     def _object(self, field: str) -> Mapping[str, Any] | None:
@@ -162,7 +162,9 @@ class ReferenceView:
 
 
 def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+        return value
+    return None
 
 
 def as_text(value: object) -> str:

@@ -10,7 +10,8 @@ STYLE = """
 --cf-problem:#c62828;--cf-problem-back:rgba(198,40,40,.09);
 --cf-code:var(--jp-code-font-family,ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace);
 color:var(--jp-content-font-color1,inherit);font:13px/1.5 var(--jp-content-font-family,system-ui,-apple-system,
-'Segoe UI',Roboto,'DejaVu Sans',sans-serif);max-width:960px;margin:2px 0;text-align:left;font-variant-numeric:tabular-nums}
+'Segoe UI',Roboto,'DejaVu Sans',sans-serif);max-width:960px;margin:2px 0;text-align:left;
+font-variant-numeric:tabular-nums}
 @media (prefers-color-scheme:dark){.coldframe{--cf-accent:rgba(64,186,150,.85);--cf-problem-back:rgba(229,83,80,.16)}}
 .coldframe .coldframe-head{display:flex;flex-wrap:wrap;gap:0 10px;align-items:baseline;
 border-bottom:1px solid var(--cf-line);padding-bottom:3px;margin-bottom:4px;overflow-wrap:anywhere}

@@ -90,14 +90,19 @@ def _grid(grid: Grid) -> list[str]:
 
 
 def _widths(grid: Grid, cells: Sequence[Sequence[str]]) -> list[int]:
-    """The width of each column: as its cells need, but the widest that may be cut give until all fit into a line."""
+    """The width of each column: as its cells need, but the widest give until a line holds all.
+
+    Those that may be cut give first.
+    """
     widths = [max(map(width, [heading.name, *column])) for heading, *column in zip(grid.headings, *cells, strict=True)]
-    cut = [at for at, heading in enumerate(grid.headings) if heading.cuts]
-    while sum(widths) + 2 * (len(widths) - 1) > WIDTH:
-        widest = max(cut, key=lambda at: widths[at], default=None)
-        if widest is None or widths[widest] <= _NARROWEST:
-            break
-        widths[widest] -= 1
+    everything = range(len(widths))
+    may_be_cut = [at for at in everything if grid.headings[at].cuts]
+    for narrowed in (may_be_cut, everything):
+        while sum(widths) + 2 * (len(widths) - 1) > WIDTH:
+            widest = max(narrowed, key=lambda at: widths[at], default=None)
+            if widest is None or widths[widest] <= _NARROWEST:
+                break
+            widths[widest] -= 1
     return widths
 
 
