@@ -25,8 +25,8 @@ padding:3px 10px;margin:4px 0;white-space:pre-wrap;overflow-wrap:anywhere}
 .coldframe .coldframe-description{white-space:pre-wrap;overflow-wrap:anywhere;margin:4px 0;
 max-height:240px;overflow:auto}
 .coldframe .coldframe-summary{margin-bottom:5px}
-.coldframe dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:1px 14px;margin:4px 0;
-padding:0;width:auto}
+.coldframe dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:1px 14px;margin:6px 0;
+align-items:baseline;padding:0;width:auto}
 .coldframe dt{color:var(--cf-muted);font-weight:normal;float:none;width:auto;margin:0;padding:0;max-width:220px;
 overflow-wrap:anywhere}
 .coldframe dd{float:none;width:auto;margin:0;padding:0;overflow-wrap:anywhere;white-space:pre-wrap}
