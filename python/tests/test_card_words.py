@@ -1,4 +1,4 @@
-"""What cards are made of: the forms of serializers, places and code, and counts, times and texts as people read them."""
+"""What cards are made of: short forms of serializers, places, code; counts, times and texts as people read them."""
 
 from __future__ import annotations
 
