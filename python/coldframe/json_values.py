@@ -1,0 +1,297 @@
+"""JSON values that come back equal, and a clear refusal of all others."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import Any
+
+from coldframe.errors import InvalidInputError, UnsupportedError
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+LIBRARIES = ("json", "orjson")
+"""The libraries that may write the text. It is plain JSON either way."""
+
+DEEPEST = 127
+"""So many lists and dicts may lie in one another: the core's parser refuses the next."""
+
+LEAST_INTEGER = -(2**63)
+GREATEST_INTEGER = 2**64 - 1
+
+SCALARS = frozenset({type(None), bool, int, float, str})
+_EXACT = SCALARS | {list, dict}
+_PICKLE = 'serializer="pickle"'
+_PYDANTIC = 'with pydantic installed, serializer="json" takes it, and names what is lost'
+_LONGEST_KEY = 60
+_LONGEST_PATH = 400
+
+
+def dump(value: object, lib: str = "json") -> str:
+    """The JSON text of `value`, if it comes back equal and of the same types.
+
+    That are None, bool, int from -2^63 to 2^64-1, finite float, str, list, and dict with str keys, whose order is kept.
+    Subclasses of these types are refused. `lib` is `json` or `orjson`.
+
+    Raises `UnsupportedError` that names the path of what cannot be kept, such as `value["a"][3]`, and
+    `InvalidInputError` for a library that is unknown or not installed.
+    """
+    encode = encoder(lib)
+    check_exact(value)
+    return encode(value)
+
+
+def prepare_json(value: object, lib: str = "json", explicit: bool = False) -> tuple[str, list[dict[str, str]]]:
+    """The JSON text of `value`, and what is lost on the way: `[{"path": "value", "loses": "…"}]`.
+
+    What comes back equal loses nothing. Other values go through pydantic, if the caller chose `json` (`explicit`), or
+    if the value is a pydantic model or a pydantic dataclass. A model is then read back once, to say truly whether
+    `get(..., type=...)` restores it.
+
+    Raises as `dump`, and `UnsupportedError` for what pydantic does not take either.
+    """
+    from coldframe import pydantic_values
+
+    encode = encoder(lib)
+    if pydantic_values.is_model(value):
+        json_value, losses = pydantic_values.to_json_value(value)
+        return encode(json_value), losses
+    try:
+        check_exact(value)
+    except UnsupportedError:
+        if not explicit or not pydantic_values.is_installed():
+            raise
+        json_value, losses = pydantic_values.to_json_value(value)
+        return encode(json_value), losses
+    return encode(value), []
+
+
+def restore(json_value: object, type: Any) -> Any:
+    """The value of `type` that pydantic makes of a JSON value: a model, a dataclass, `list[datetime]`, …
+
+    Raises `InvalidInputError` if pydantic is not installed, knows no such type, or finds that the value is none.
+    """
+    return restore_text(dump(json_value), type)
+
+
+def restore_text(text: str, type: Any) -> Any:
+    """As `restore`, from the JSON text, which saves a step."""
+    from coldframe import pydantic_values
+
+    return pydantic_values.from_json_text(text, type)
+
+
+def encoder(lib: str) -> Callable[[Any], str]:
+    """The function of `lib` that makes the text of a value that was checked before.
+
+    Raises `InvalidInputError` for a library that is unknown or not installed.
+    """
+    check_library(lib)
+    if lib == "json":
+        return _dump_with_json
+    try:
+        import orjson
+    except ImportError:
+        raise InvalidInputError("`orjson` is not installed", hint="`pip install orjson`, or use lib='json'") from None
+    return lambda value: orjson.dumps(value).decode()
+
+
+def check_library(lib: object) -> None:
+    """Refuses, with `InvalidInputError`, what is no library for JSON."""
+    if lib not in LIBRARIES:
+        raise InvalidInputError(
+            f"serializer `json`: `lib` is {show(lib)}", hint=f"the libraries are {' and '.join(LIBRARIES)}"
+        )
+
+
+def check_exact(value: object) -> None:
+    """Refuses what would not come back equal from JSON, or is nested too deep.
+
+    Raises `UnsupportedError` with the path. It needs no recursion, and takes lists of scalars at one go.
+    """
+    path: list[str | int] = []
+    if type(value) is not list and type(value) is not dict:
+        _check_items([("", value)], path, top=True)
+        return
+    ancestors = {id(value)}
+    stack = [(id(value), _nested(value, path))]
+    while stack:
+        identity, children = stack[-1]
+        found = next(children, None)
+        if found is None:
+            stack.pop()
+            ancestors.discard(identity)
+            if stack:
+                path.pop()
+            continue
+        step, child = found
+        path.append(step)
+        if id(child) in ancestors:
+            raise cycle(path_text(path))
+        if len(stack) == DEEPEST:
+            raise too_deep()
+        ancestors.add(id(child))
+        stack.append((id(child), _nested(child, path)))
+
+
+def cycle(path: str) -> UnsupportedError:
+    """The error for a value that holds itself."""
+    return UnsupportedError(f"{path}: it holds itself, which JSON cannot say", hint='use serializer="pickle"')
+
+
+def too_deep() -> UnsupportedError:
+    """The error for a value that is nested deeper than the core's parser goes."""
+    return UnsupportedError(
+        f"value: it is nested deeper than {DEEPEST} levels, which is as far as JSON goes here",
+        hint='make it flatter, or use serializer="pickle"',
+    )
+
+
+def path_text(path: list[str | int]) -> str:
+    """A path as Python writes it: `value["a"][3]`; the middle of a long one is left out."""
+    steps = []
+    for step in path:
+        if isinstance(step, str) and len(step) > _LONGEST_KEY:
+            step = step[:_LONGEST_KEY] + "…"
+        steps.append(f"[{json.dumps(step)}]" if isinstance(step, str) else f"[{step}]")
+    text = "value" + "".join(steps)
+    return text if len(text) <= _LONGEST_PATH else f"{text[: _LONGEST_PATH // 2]} … {text[-_LONGEST_PATH // 2 :]}"
+
+
+def show(value: object) -> str:
+    """A short text for an argument that was given wrongly."""
+    text = repr(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
+    return text if len(text) <= 2 * _LONGEST_KEY else text[: 2 * _LONGEST_KEY] + "…"
+
+
+def _dump_with_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _nested(container: Any, path: list[str | int]) -> Iterator[tuple[str | int, Any]]:
+    """Checks the scalars of a list or dict at once, and gives the lists and dicts in it with their steps."""
+    if type(container) is dict:
+        kinds = set(map(type, container))
+        if kinds and (kinds != {str} or _has_surrogates(container)):
+            _check_keys(container, path)
+        items, steps = container.values(), container.items()
+    else:
+        items, steps = container, enumerate(container)
+    kinds = set(map(type, items))
+    if not kinds <= _EXACT or _out_of_range(items, kinds):
+        _check_items(steps, path)
+    if list not in kinds and dict not in kinds:
+        return iter(())
+    return ((step, item) for step, item in steps if type(item) is list or type(item) is dict)
+
+
+def _out_of_range(items: Any, kinds: set[type]) -> bool:
+    """Whether a scalar of a right type is one that JSON cannot hold."""
+    only = len(kinds) == 1
+    if float in kinds and not all(map(math.isfinite, items if only else _of(items, float))):
+        return True
+    if int in kinds:
+        integers = items if only else list(_of(items, int))
+        if min(integers) < LEAST_INTEGER or max(integers) > GREATEST_INTEGER:
+            return True
+    return str in kinds and _has_surrogates(items if only else _of(items, str))
+
+
+def _of(items: Any, kind: type) -> Iterator[Any]:
+    return (item for item in items if type(item) is kind)
+
+
+def _has_surrogates(texts: Any) -> bool:
+    return any(not text.isascii() and _is_broken(text) for text in texts)
+
+
+def _is_broken(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _check_keys(mapping: dict[Any, Any], path: list[str | int]) -> None:
+    for key in mapping:
+        if type(key) is str:
+            if _is_broken(key):
+                raise UnsupportedError(
+                    f"{path_text(path)}: the key {json.dumps(key[:_LONGEST_KEY])} has half of a surrogate pair, "
+                    "which is no text",
+                    hint='mend it, or use serializer="pickle"',
+                )
+        else:
+            raise UnsupportedError(
+                f"{path_text(path)}: the key {show(key)} is of type {type(key).__name__}, and JSON has str keys only",
+                hint=f"use str keys, or {_PICKLE}; {_PYDANTIC}",
+            )
+
+
+def _check_items(items: Any, path: list[str | int], top: bool = False) -> None:
+    for step, item in items:
+        reason = _reason(item)
+        if reason is not None:
+            why, hint = reason
+            raise UnsupportedError(f"{path_text(path if top else [*path, step])}: {why}", hint=hint)
+
+
+def _reason(item: object) -> tuple[str, str] | None:
+    """Why a value does not come back equal, and the way out; None if it does, or is a container to look into."""
+    kind = type(item)
+    if kind is int:
+        if LEAST_INTEGER <= item <= GREATEST_INTEGER:  # type: ignore[operator]
+            return None
+        return "an int of more than 64 bits would not come back exactly", f"use `str(...)`, or {_PICKLE}"
+    if kind is float:
+        if math.isfinite(item):  # type: ignore[arg-type]
+            return None
+        return f"JSON has no {item}", f"use None, or {_PICKLE}"
+    if kind is str:
+        if not _is_broken(item):  # type: ignore[arg-type]
+            return None
+        return "the text has half of a surrogate pair, which is no text", f"mend it, or use {_PICKLE}"
+    return None if kind in _EXACT else _reason_of_type(item)
+
+
+def _reason_of_type(item: object) -> tuple[str, str]:
+    name = type(item).__qualname__
+    if is_numpy(item):
+        if hasattr(item, "tolist") and getattr(item, "ndim", 0):
+            hint = f"put it as a column of a frame, use `.tolist()`, or {_PICKLE}"
+            return f"a numpy.{name} is no JSON value", hint
+        return f"a numpy.{name} is no JSON value", f"use `.item()`, or {_PICKLE}"
+    for base, way in ((list, "list"), (tuple, "list"), (dict, "dict"), (set, "list"), (frozenset, "list")):
+        if isinstance(item, base):
+            return f"a {name} would come back as a {way}", f"use `{way}(...)`, or {_PICKLE}; {_PYDANTIC}"
+    if _is_taken_by_pydantic(item):
+        return f"a {name} is no JSON value", f"use {_PICKLE}; {_PYDANTIC}"
+    for scalar in (bool, int, float, str):
+        if isinstance(item, scalar):
+            return f"a {name} would come back as a plain {scalar.__name__}", f"use `{scalar.__name__}(...)`, or {_PICKLE}"
+    if isinstance(item, (bytes, bytearray, memoryview)):
+        return f"JSON has no {name}", f'put bytes alone with serializer="bytes", or use {_PICKLE}'
+    if hasattr(item, "__arrow_c_stream__") or hasattr(item, "__arrow_c_array__"):
+        return f"a {name} is a table or a column, and no JSON value", f"put each frame under its own key, or use {_PICKLE}"
+    return f"a {name} is no JSON value", f"use {_PICKLE}"
+
+
+def _is_taken_by_pydantic(item: object) -> bool:
+    modules = ("datetime", "decimal", "uuid", "pathlib")
+    is_data = dataclasses.is_dataclass(item) and not isinstance(item, type)
+    return (
+        is_data
+        or isinstance(item, Enum)
+        or type(item).__module__.partition(".")[0] in modules
+        or hasattr(type(item), "__pydantic_serializer__")
+    )
+
+
+def is_numpy(item: object) -> bool:
+    """Whether it is a scalar or an array of numpy."""
+    return type(item).__module__.partition(".")[0] == "numpy"
+
