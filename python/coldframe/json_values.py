@@ -11,7 +11,7 @@ from typing import Any
 
 from coldframe.errors import InvalidInputError, UnsupportedError
 
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
 LIBRARIES = ("json", "orjson")
 """The libraries that may write the text. It is plain JSON either way."""
@@ -101,7 +101,7 @@ def encoder(lib: str) -> Callable[[Any], str]:
 
 def check_library(lib: object) -> None:
     """Refuses, with `InvalidInputError`, what is no library for JSON."""
-    if lib not in LIBRARIES:
+    if type(lib) is not str or lib not in LIBRARIES:
         raise InvalidInputError(
             f"serializer `json`: `lib` is {show(lib)}", hint=f"the libraries are {' and '.join(LIBRARIES)}"
         )
@@ -152,19 +152,18 @@ def too_deep() -> UnsupportedError:
 
 def path_text(path: list[str | int]) -> str:
     """A path as Python writes it: `value["a"][3]`; the middle of a long one is left out."""
-    steps = []
-    for step in path:
-        if isinstance(step, str) and len(step) > _LONGEST_KEY:
-            step = step[:_LONGEST_KEY] + "…"
-        steps.append(f"[{json.dumps(step)}]" if isinstance(step, str) else f"[{step}]")
-    text = "value" + "".join(steps)
+    text = "value" + "".join(f"[{show(step)}]" for step in path)
     return text if len(text) <= _LONGEST_PATH else f"{text[: _LONGEST_PATH // 2]} … {text[-_LONGEST_PATH // 2 :]}"
 
 
 def show(value: object) -> str:
-    """A short text for an argument that was given wrongly."""
-    text = repr(value) if isinstance(value, (str, int, float, type(None))) else f"a {type(value).__name__}"
-    return text if len(text) <= 2 * _LONGEST_KEY else text[: 2 * _LONGEST_KEY] + "…"
+    """A short text for a key or an argument: the value itself if it is plain, else its type."""
+    if type(value) is str:
+        return json.dumps(value if len(value) <= _LONGEST_KEY else value[:_LONGEST_KEY] + "...")
+    is_small = type(value) is int and value.bit_length() <= 128
+    if is_small or value is None or type(value) is bool or type(value) is float:
+        return repr(value)
+    return f"a value of type {type(value).__name__}"
 
 
 def _dump_with_json(value: object) -> str:
@@ -177,15 +176,17 @@ def _nested(container: Any, path: list[str | int]) -> Iterator[tuple[str | int, 
         kinds = set(map(type, container))
         if kinds and (kinds != {str} or _has_surrogates(container)):
             _check_keys(container, path)
-        items, steps = container.values(), container.items()
-    else:
-        items, steps = container, enumerate(container)
+    items = container.values() if type(container) is dict else container
     kinds = set(map(type, items))
     if not kinds <= _EXACT or _out_of_range(items, kinds):
-        _check_items(steps, path)
+        _check_items(_steps(container), path)
     if list not in kinds and dict not in kinds:
         return iter(())
-    return ((step, item) for step, item in steps if type(item) is list or type(item) is dict)
+    return ((step, item) for step, item in _steps(container) if type(item) is list or type(item) is dict)
+
+
+def _steps(container: Any) -> Iterator[tuple[Any, Any]]:
+    return iter(container.items()) if type(container) is dict else enumerate(container)
 
 
 def _out_of_range(items: Any, kinds: set[type]) -> bool:
@@ -221,13 +222,12 @@ def _check_keys(mapping: dict[Any, Any], path: list[str | int]) -> None:
         if type(key) is str:
             if _is_broken(key):
                 raise UnsupportedError(
-                    f"{path_text(path)}: the key {json.dumps(key[:_LONGEST_KEY])} has half of a surrogate pair, "
-                    "which is no text",
+                    f"{path_text(path)}: the key {show(key)} has half of a surrogate pair, which is no text",
                     hint='mend it, or use serializer="pickle"',
                 )
         else:
             raise UnsupportedError(
-                f"{path_text(path)}: the key {show(key)} is of type {type(key).__name__}, and JSON has str keys only",
+                f"{path_text(path)}: {show(key)} is a key, and JSON has str keys only",
                 hint=f"use str keys, or {_PICKLE}; {_PYDANTIC}",
             )
 
@@ -265,18 +265,31 @@ def _reason_of_type(item: object) -> tuple[str, str]:
             hint = f"put it as a column of a frame, use `.tolist()`, or {_PICKLE}"
             return f"a numpy.{name} is no JSON value", hint
         return f"a numpy.{name} is no JSON value", f"use `.item()`, or {_PICKLE}"
-    for base, way in ((list, "list"), (tuple, "list"), (dict, "dict"), (set, "list"), (frozenset, "list")):
+    bases: tuple[tuple[type, str], ...] = (
+        (list, "list"),
+        (tuple, "list"),
+        (dict, "dict"),
+        (set, "list"),
+        (frozenset, "list"),
+    )
+    for base, way in bases:
         if isinstance(item, base):
             return f"a {name} would come back as a {way}", f"use `{way}(...)`, or {_PICKLE}; {_PYDANTIC}"
     if _is_taken_by_pydantic(item):
         return f"a {name} is no JSON value", f"use {_PICKLE}; {_PYDANTIC}"
     for scalar in (bool, int, float, str):
         if isinstance(item, scalar):
-            return f"a {name} would come back as a plain {scalar.__name__}", f"use `{scalar.__name__}(...)`, or {_PICKLE}"
+            return (
+                f"a {name} would come back as a plain {scalar.__name__}",
+                f"use `{scalar.__name__}(...)`, or {_PICKLE}",
+            )
     if isinstance(item, (bytes, bytearray, memoryview)):
         return f"JSON has no {name}", f'put bytes alone with serializer="bytes", or use {_PICKLE}'
     if hasattr(item, "__arrow_c_stream__") or hasattr(item, "__arrow_c_array__"):
-        return f"a {name} is a table or a column, and no JSON value", f"put each frame under its own key, or use {_PICKLE}"
+        return (
+            f"a {name} is a table or a column, and no JSON value",
+            f"put each frame under its own key, or use {_PICKLE}",
+        )
     return f"a {name} is no JSON value", f"use {_PICKLE}"
 
 
@@ -294,4 +307,3 @@ def _is_taken_by_pydantic(item: object) -> bool:
 def is_numpy(item: object) -> bool:
     """Whether it is a scalar or an array of numpy."""
     return type(item).__module__.partition(".")[0] == "numpy"
-

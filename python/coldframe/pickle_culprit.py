@@ -157,7 +157,8 @@ def _parts_of_object(whole: Any) -> Iterator[tuple[str, Any]]:
         return
     if not isinstance(reduced, tuple):
         return
-    _, arguments, state, items, pairs, *_ = (*reduced, None, None, None, None, None)
+    fields: list[Any] = [*reduced, None, None, None, None, None]
+    arguments, state, items, pairs = fields[1:5]
     if state is not None:
         yield from _parts_of_state(whole, state)
     for position, item in enumerate(items if items is not None else ()):

@@ -21,7 +21,7 @@ def check_settings(lib: object, protocol: object) -> None:
     """Refuses, with `InvalidInputError`, a library or a protocol that there is not."""
     from coldframe.json_values import show
 
-    if lib not in LIBRARIES:
+    if type(lib) is not str or lib not in LIBRARIES:
         libraries = f"the libraries are {', '.join(LIBRARIES[:-1])} and {LIBRARIES[-1]}"
         raise InvalidInputError(f"serializer `pickle`: `lib` is {show(lib)}", hint=libraries)
     if protocol is None:
@@ -166,7 +166,7 @@ def _text(error: BaseException) -> str:
 
 def _way_out(culprit: object, error: BaseException, lib: str) -> str:
     """What the caller may do about a part that cannot be pickled."""
-    is_code = isinstance(culprit, type) or callable(getattr(culprit, "__call__", None)) and hasattr(culprit, "__code__")
+    is_code = isinstance(culprit, type) or hasattr(culprit, "__code__")
     is_local = "<locals>" in getattr(type(culprit), "__qualname__", "") or "local object" in str(error)
     if lib == "pickle" and (is_code or is_local):
         return (

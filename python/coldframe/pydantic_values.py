@@ -15,7 +15,7 @@ from coldframe.errors import ColdframeError, InvalidInputError, UnsupportedError
 from coldframe.json_values import (
     DEEPEST,
     SCALARS,
-    Json,
+    JsonValue,
     check_exact,
     cycle,
     is_numpy,
@@ -42,7 +42,7 @@ def is_model(value: object) -> bool:
     return isinstance(value, sys.modules["pydantic"].BaseModel)
 
 
-def to_json_value(value: object) -> tuple[Json, list[dict[str, str]]]:
+def to_json_value(value: object) -> tuple[JsonValue, list[dict[str, str]]]:
     """The JSON value that pydantic makes of `value`, and what is lost: `[{"path": "value", "loses": "…"}]`.
 
     At most twenty losses are named; places in one list that lose the same are one. Where `get(..., type=...)` is said
@@ -137,7 +137,8 @@ class _Conversion:
     def _leaf(self, value: Any, path: list[str | int]) -> Any:
         if isinstance(value, Iterator):
             raise UnsupportedError(
-                f"{path_text(path)}: a {type(value).__qualname__} would be used up by writing it", hint="use `list(...)`"
+                f"{path_text(path)}: a {type(value).__qualname__} would be used up by writing it",
+                hint="use `list(...)`",
             )
         converted = _by_pydantic(value, path)
         check_exact_at(converted, path)
@@ -150,7 +151,7 @@ class _Conversion:
         pattern = path_text(path) if not any(isinstance(step, int) for step in path) else _pattern(path)
         self._losses[(pattern, f"it comes back as {back.__name__}, not {kind.__qualname__}")] = None
 
-    def named(self, value: object, json_value: Json) -> list[dict[str, str]]:
+    def named(self, value: object, json_value: JsonValue) -> list[dict[str, str]]:
         """The losses, with what is known about restoring the whole."""
         kind = type(value)
         named = []
@@ -186,7 +187,8 @@ def _by_pydantic(value: Any, path: list[str | int]) -> Any:
             raise cycle(path_text(path)) from error
         hint = 'use `attrs.asdict(...)`, or serializer="pickle"' if _is_attrs(value) else 'use serializer="pickle"'
         raise UnsupportedError(
-            f"{path_text(path)}: pydantic makes no JSON of a {type(value).__qualname__}: {_first_line(error)}", hint=hint
+            f"{path_text(path)}: pydantic makes no JSON of a {type(value).__qualname__}: {_first_line(error)}",
+            hint=hint,
         ) from error
 
 
@@ -208,7 +210,7 @@ def _refuse_hidden_numbers(value: Any, path: list[str | int]) -> None:
             pending.extend(([*at, position], item) for position, item in enumerate(found))
 
 
-def _restoring(value: object, kind: type, json_value: Json) -> str:
+def _restoring(value: object, kind: type, json_value: JsonValue) -> str:
     """Whether `get(..., type=kind)` gives `value` again; it is tried."""
     name = kind.__qualname__
     try:
@@ -219,7 +221,9 @@ def _restoring(value: object, kind: type, json_value: Json) -> str:
     except Exception:
         # Validators and `==` are the user's code: what they raise is no reason to refuse the value.
         return f", and get(..., type={name}) may not restore it"
-    return f": get(..., type={name}) restores it" if equal else f", and get(..., type={name}) gives one that is not equal"
+    if equal:
+        return f": get(..., type={name}) restores it"
+    return f", and get(..., type={name}) gives one that is not equal"
 
 
 def _is_attrs(value: object) -> bool:
@@ -228,14 +232,15 @@ def _is_attrs(value: object) -> bool:
 
 def _pattern(path: list[str | int]) -> str:
     """The path with `[*]` for positions, so that a long list is one place."""
-    parts, run = [], []
+    parts: list[str] = []
+    run: list[str | int] = []
     for step in path:
         if isinstance(step, int):
             parts.append(path_text(run).removeprefix("value") + "[*]")
             run = []
         else:
             run.append(step)
-    return "value" + "".join(parts) + path_text(list(run)).removeprefix("value")
+    return "value" + "".join(parts) + path_text(run).removeprefix("value")
 
 
 def _first_line(error: BaseException) -> str:
