@@ -110,11 +110,13 @@ def check_library(lib: object) -> None:
 def check_exact(value: object) -> None:
     """Refuses what would not come back equal from JSON, or is nested too deep.
 
-    Raises `UnsupportedError` with the path. It needs no recursion, and takes lists of scalars at one go.
+    Raises `UnsupportedError` with the path. It needs no recursion.
     """
     path: list[str | int] = []
     if type(value) is not list and type(value) is not dict:
-        _check_items([("", value)], path, top=True)
+        reason = _reason(value)
+        if reason is not None:
+            raise UnsupportedError(f"value: {reason[0]}", hint=reason[1])
         return
     ancestors = {id(value)}
     stack = [(id(value), _nested(value, path))]
@@ -171,42 +173,28 @@ def _dump_with_json(value: object) -> str:
 
 
 def _nested(container: Any, path: list[str | int]) -> Iterator[tuple[str | int, Any]]:
-    """Checks the scalars of a list or dict at once, and gives the lists and dicts in it with their steps."""
+    """Checks the scalars of a list or dict, and gives the lists and dicts in it with their steps."""
     if type(container) is dict:
-        kinds = set(map(type, container))
-        if kinds and (kinds != {str} or _has_surrogates(container)):
-            _check_keys(container, path)
-    items = container.values() if type(container) is dict else container
-    kinds = set(map(type, items))
-    if not kinds <= _EXACT or _out_of_range(items, kinds):
-        _check_items(_steps(container), path)
-    if list not in kinds and dict not in kinds:
-        return iter(())
-    return ((step, item) for step, item in _steps(container) if type(item) is list or type(item) is dict)
-
-
-def _steps(container: Any) -> Iterator[tuple[Any, Any]]:
-    return iter(container.items()) if type(container) is dict else enumerate(container)
-
-
-def _out_of_range(items: Any, kinds: set[type]) -> bool:
-    """Whether a scalar of a right type is one that JSON cannot hold."""
-    only = len(kinds) == 1
-    if float in kinds and not all(map(math.isfinite, items if only else _of(items, float))):
-        return True
-    if int in kinds:
-        integers = items if only else list(_of(items, int))
-        if min(integers) < LEAST_INTEGER or max(integers) > GREATEST_INTEGER:
-            return True
-    return str in kinds and _has_surrogates(items if only else _of(items, str))
-
-
-def _of(items: Any, kind: type) -> Iterator[Any]:
-    return (item for item in items if type(item) is kind)
-
-
-def _has_surrogates(texts: Any) -> bool:
-    return any(not text.isascii() and _is_broken(text) for text in texts)
+        for key in container:
+            if type(key) is not str or (not key.isascii() and _is_broken(key)):
+                raise _wrong_key(key, path)
+    nested = []
+    for step, item in container.items() if type(container) is dict else enumerate(container):
+        kind = type(item)
+        # `_reason` says all of this as well; the common cases are told here, without a call for each.
+        if kind is str and item.isascii():
+            continue
+        if kind is int and LEAST_INTEGER <= item <= GREATEST_INTEGER:
+            continue
+        if kind is float and math.isfinite(item):
+            continue
+        if kind is list or kind is dict:
+            nested.append((step, item))
+            continue
+        reason = _reason(item)
+        if reason is not None:
+            raise UnsupportedError(f"{path_text([*path, step])}: {reason[0]}", hint=reason[1])
+    return iter(nested)
 
 
 def _is_broken(text: str) -> bool:
@@ -217,27 +205,16 @@ def _is_broken(text: str) -> bool:
     return False
 
 
-def _check_keys(mapping: dict[Any, Any], path: list[str | int]) -> None:
-    for key in mapping:
-        if type(key) is str:
-            if _is_broken(key):
-                raise UnsupportedError(
-                    f"{path_text(path)}: the key {show(key)} has half of a surrogate pair, which is no text",
-                    hint='mend it, or use serializer="pickle"',
-                )
-        else:
-            raise UnsupportedError(
-                f"{path_text(path)}: {show(key)} is a key, and JSON has str keys only",
-                hint=f"use str keys, or {_PICKLE}; {_PYDANTIC}",
-            )
-
-
-def _check_items(items: Any, path: list[str | int], top: bool = False) -> None:
-    for step, item in items:
-        reason = _reason(item)
-        if reason is not None:
-            why, hint = reason
-            raise UnsupportedError(f"{path_text(path if top else [*path, step])}: {why}", hint=hint)
+def _wrong_key(key: object, path: list[str | int]) -> UnsupportedError:
+    if type(key) is str:
+        return UnsupportedError(
+            f"{path_text(path)}: the key {show(key)} has half of a surrogate pair, which is no text",
+            hint=f"mend it, or use {_PICKLE}",
+        )
+    return UnsupportedError(
+        f"{path_text(path)}: {show(key)} is a key, and JSON has str keys only",
+        hint=f"use str keys, or {_PICKLE}; {_PYDANTIC}",
+    )
 
 
 def _reason(item: object) -> tuple[str, str] | None:
@@ -261,7 +238,7 @@ def _reason(item: object) -> tuple[str, str] | None:
 def _reason_of_type(item: object) -> tuple[str, str]:
     name = type(item).__qualname__
     if is_numpy(item):
-        if hasattr(item, "tolist") and getattr(item, "ndim", 0):
+        if hasattr(item, "tolist") and getattr(item, "ndim", None):
             hint = f"put it as a column of a frame, use `.tolist()`, or {_PICKLE}"
             return f"a numpy.{name} is no JSON value", hint
         return f"a numpy.{name} is no JSON value", f"use `.item()`, or {_PICKLE}"

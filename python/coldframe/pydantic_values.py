@@ -68,14 +68,12 @@ def from_json_text(text: str, type: Any) -> Any:
 
     name = getattr(type, "__qualname__", None) or str(type)
     try:
-        adapter = pydantic.TypeAdapter(type)
+        return pydantic.TypeAdapter(type).validate_json(text)
     except (pydantic.errors.PydanticUserError, NameError, TypeError) as error:
         raise InvalidInputError(
             f"pydantic cannot make a value of type `{name}`: {_first_line(error)}",
             hint="give a model, a dataclass, or a type such as list[int]",
         ) from error
-    try:
-        return adapter.validate_json(text)
     except pydantic.ValidationError as error:
         raise InvalidInputError(
             f"the stored value is no `{name}`: {_validation_text(error)}",

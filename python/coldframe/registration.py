@@ -107,10 +107,10 @@ def missing(name: str) -> MissingSerializerError:
 def check_class(serializer_class: object) -> None:
     """Refuses, with `InvalidInputError`, a class that cannot be registered."""
     if not isinstance(serializer_class, type):
-        name = type(serializer_class).__qualname__
+        instance_of = type(serializer_class).__qualname__
         raise InvalidInputError(
-            f"register takes a class, and this is an instance of `{name}`",
-            hint=f"give the class itself: register({name})",
+            f"register takes a class, and this is an instance of `{instance_of}`",
+            hint=f"give the class itself: register({instance_of})",
         )
     called = serializer_class.__qualname__
     name: object = getattr(serializer_class, "name", None)
