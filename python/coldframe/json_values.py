@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from coldframe.errors import InvalidInputError, UnsupportedError
+from coldframe.wording import class_name, path_text, show
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -26,8 +27,6 @@ SCALARS = frozenset({type(None), bool, int, float, str})
 _EXACT = SCALARS | {list, dict}
 _PICKLE = 'serializer="pickle"'
 _PYDANTIC = 'with pydantic installed, serializer="json" takes it, and names what is lost'
-_LONGEST_KEY = 60
-_LONGEST_PATH = 400
 
 
 def dump(value: object, lib: str = "json") -> str:
@@ -152,22 +151,6 @@ def too_deep() -> UnsupportedError:
     )
 
 
-def path_text(path: list[str | int]) -> str:
-    """A path as Python writes it: `value["a"][3]`; the middle of a long one is left out."""
-    text = "value" + "".join(f"[{show(step)}]" for step in path)
-    return text if len(text) <= _LONGEST_PATH else f"{text[: _LONGEST_PATH // 2]} … {text[-_LONGEST_PATH // 2 :]}"
-
-
-def show(value: object) -> str:
-    """A short text for a key or an argument: the value itself if it is plain, else its type."""
-    if type(value) is str:
-        return json.dumps(value if len(value) <= _LONGEST_KEY else value[:_LONGEST_KEY] + "...")
-    is_small = type(value) is int and value.bit_length() <= 128
-    if is_small or value is None or type(value) is bool or type(value) is float:
-        return repr(value)
-    return f"a value of type {type(value).__name__}"
-
-
 def _dump_with_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -176,7 +159,7 @@ def _nested(container: Any, path: list[str | int]) -> Iterator[tuple[str | int, 
     """Checks the scalars of a list or dict, and gives the lists and dicts in it with their steps."""
     if type(container) is dict:
         for key in container:
-            if type(key) is not str or (not key.isascii() and _is_broken(key)):
+            if type(key) is not str or (not key.isascii() and is_broken(key)):
                 raise _wrong_key(key, path)
     nested = []
     for step, item in container.items() if type(container) is dict else enumerate(container):
@@ -197,7 +180,8 @@ def _nested(container: Any, path: list[str | int]) -> Iterator[tuple[str | int, 
     return iter(nested)
 
 
-def _is_broken(text: str) -> bool:
+def is_broken(text: str) -> bool:
+    """Whether it has half of a surrogate pair, so that it has no UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -229,14 +213,14 @@ def _reason(item: object) -> tuple[str, str] | None:
             return None
         return f"JSON has no {item}", f"use None, or {_PICKLE}"
     if kind is str:
-        if not _is_broken(item):  # type: ignore[arg-type]
+        if not is_broken(item):  # type: ignore[arg-type]
             return None
         return "the text has half of a surrogate pair, which is no text", f"mend it, or use {_PICKLE}"
     return None if kind in _EXACT else _reason_of_type(item)
 
 
 def _reason_of_type(item: object) -> tuple[str, str]:
-    name = type(item).__qualname__
+    name = class_name(type(item))
     if is_numpy(item):
         if hasattr(item, "tolist") and getattr(item, "ndim", None):
             hint = f"put it as a column of a frame, use `.tolist()`, or {_PICKLE}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from coldframe.json_values import show
+from coldframe.wording import show
 
 DEEPEST = 100
 MOST_ATTEMPTS = 20_000

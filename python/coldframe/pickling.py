@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from coldframe.errors import InvalidInputError, UnsupportedError
+from coldframe.wording import class_name, show
 
 LIBRARIES = ("pickle", "cloudpickle", "dill")
 """The libraries that may write a pickle."""
@@ -19,8 +20,6 @@ PROTOCOL = 5
 
 def check_settings(lib: object, protocol: object) -> None:
     """Refuses, with `InvalidInputError`, a library or a protocol that there is not."""
-    from coldframe.json_values import show
-
     if type(lib) is not str or lib not in LIBRARIES:
         libraries = f"the libraries are {', '.join(LIBRARIES[:-1])} and {LIBRARIES[-1]}"
         raise InvalidInputError(f"serializer `pickle`: `lib` is {show(lib)}", hint=libraries)
@@ -178,6 +177,6 @@ def _way_out(culprit: object, error: BaseException, lib: str) -> str:
     if kind.__name__ == "generator":
         return "make a list of it first: `list(...)`"
     return (
-        f"leave the {kind.__qualname__} out: define `__getstate__` (or `__reduce__`) on what holds it, or take it away "
+        f"leave the {class_name(kind)} out: define `__getstate__` (or `__reduce__`) on what holds it, or take it away "
         "before the put"
     )

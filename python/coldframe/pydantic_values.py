@@ -19,9 +19,9 @@ from coldframe.json_values import (
     check_exact,
     cycle,
     is_numpy,
-    path_text,
     too_deep,
 )
+from coldframe.wording import class_name, path_text
 
 _MOST_LOSSES = 20
 _SEQUENCES = (list, tuple, set, frozenset, deque)
@@ -129,13 +129,13 @@ class _Conversion:
             check_exact_at(key, path)
         name = next(iter(_by_pydantic({key: None}, path)))
         name = str.__str__(name) if isinstance(name, str) else str(name)
-        self._losses[(path_text([*path, name]), f"its key comes back as str, not {type(key).__qualname__}")] = None
+        self._losses[(path_text([*path, name]), f"its key comes back as str, not {class_name(type(key))}")] = None
         return name
 
     def _leaf(self, value: Any, path: list[str | int]) -> Any:
         if isinstance(value, Iterator):
             raise UnsupportedError(
-                f"{path_text(path)}: a {type(value).__qualname__} would be used up by writing it",
+                f"{path_text(path)}: a {class_name(type(value))} would be used up by writing it",
                 hint="use `list(...)`",
             )
         converted = _by_pydantic(value, path)
@@ -147,7 +147,7 @@ class _Conversion:
 
     def _lose(self, path: list[str | int], back: type, kind: type) -> None:
         pattern = path_text(path) if not any(isinstance(step, int) for step in path) else _pattern(path)
-        self._losses[(pattern, f"it comes back as {back.__name__}, not {kind.__qualname__}")] = None
+        self._losses[(pattern, f"it comes back as {back.__name__}, not {class_name(kind)}")] = None
 
     def named(self, value: object, json_value: JsonValue) -> list[dict[str, str]]:
         """The losses, with what is known about restoring the whole."""
@@ -185,7 +185,7 @@ def _by_pydantic(value: Any, path: list[str | int]) -> Any:
             raise cycle(path_text(path)) from error
         hint = 'use `attrs.asdict(...)`, or serializer="pickle"' if _is_attrs(value) else 'use serializer="pickle"'
         raise UnsupportedError(
-            f"{path_text(path)}: pydantic makes no JSON of a {type(value).__qualname__}: {_first_line(error)}",
+            f"{path_text(path)}: pydantic makes no JSON of a {class_name(type(value))}: {_first_line(error)}",
             hint=hint,
         ) from error
 
@@ -210,7 +210,7 @@ def _refuse_hidden_numbers(value: Any, path: list[str | int]) -> None:
 
 def _restoring(value: object, kind: type, json_value: JsonValue) -> str:
     """Whether `get(..., type=kind)` gives `value` again; it is tried."""
-    name = kind.__qualname__
+    name = class_name(kind)
     try:
         restored = from_json_text(json.dumps(json_value), kind)
         equal = type(restored) is kind and bool(restored == value)

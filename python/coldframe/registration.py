@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, overload, runtime_checkable
 
 from coldframe.errors import ColdframeError, InvalidInputError, MissingSerializerError, UnsupportedError
-from coldframe.json_values import check_exact, show
+from coldframe.json_values import check_exact
+from coldframe.wording import class_name, show
 
 BUILT_IN = ("parquet", "arrow", "json", "bytes", "compressed", "pickle", "literal")
 """The names that cannot be registered."""
@@ -69,7 +70,7 @@ def register(serializer_class: Any = None, *, replace: bool = False) -> Any:
         if present is not None and present is not serializer_class and not replace:
             raise InvalidInputError(
                 f"there is a serializer `{name}` already: {_class_text(present)}",
-                hint=f"choose another name, or replace it: register({serializer_class.__qualname__}, replace=True)",
+                hint=f"choose another name, or replace it: register({class_name(serializer_class)}, replace=True)",
             )
         _registered[name] = serializer_class
     return serializer_class
@@ -107,12 +108,12 @@ def missing(name: str) -> MissingSerializerError:
 def check_class(serializer_class: object) -> None:
     """Refuses, with `InvalidInputError`, a class that cannot be registered."""
     if not isinstance(serializer_class, type):
-        instance_of = type(serializer_class).__qualname__
+        instance_of = class_name(type(serializer_class))
         raise InvalidInputError(
             f"register takes a class, and this is an instance of `{instance_of}`",
             hint=f"give the class itself: register({instance_of})",
         )
-    called = serializer_class.__qualname__
+    called = class_name(serializer_class)
     name: object = getattr(serializer_class, "name", None)
     if not isinstance(name, str):
         raise InvalidInputError(f"serializer class `{called}` has no `name`", hint='give it one: name = "my-format"')
@@ -149,7 +150,7 @@ def descriptor_of(serializer: Any) -> dict[str, Any]:
 
     Raises `InvalidInputError` for settings that are no dict of JSON values, or that are called `type`.
     """
-    called = type(serializer).__qualname__
+    called = class_name(type(serializer))
     settings = getattr(serializer, "settings", None)
     found = settings() if callable(settings) else {}
     if not isinstance(found, dict) or "type" in found:

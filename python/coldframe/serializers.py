@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 from coldframe import json_values, pickling, registration
 from coldframe.errors import ColdframeError, InvalidInputError, UnsupportedError
-from coldframe.json_values import show
+from coldframe.json_values import is_broken
 from coldframe.registration import PythonSerializer, find, register
+from coldframe.wording import class_name, show
 
 __all__ = [
     "Arrow",
@@ -197,8 +198,8 @@ class PythonChoice:
     extension: str
     codec: dict[str, Any] | None = None
 
-    def dumps(self, value: object) -> bytes | bytearray | memoryview:
-        """The bytes of `value`, not yet compressed.
+    def dumps(self, value: object) -> bytes:
+        """The bytes of `value`, not yet compressed; a bytearray or a memoryview is copied into bytes.
 
         Raises `UnsupportedError`, also for whatever a registered serializer raises, and if it gives no bytes.
         """
@@ -211,14 +212,14 @@ class PythonChoice:
             raise
         except Exception as error:
             raise UnsupportedError(
-                f"serializer `{name}` cannot write a {type(value).__qualname__}: {_text(error)}",
+                f"serializer `{name}` cannot write a {class_name(type(value))}: {_text(error)}",
                 hint="choose another serializer for this value",
             ) from error
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise UnsupportedError(
-                f"serializer `{name}` gave a {type(data).__qualname__}, and no bytes", hint="mend its `dumps`"
+                f"serializer `{name}` gave a {class_name(type(data))}, and no bytes", hint="mend its `dumps`"
             )
-        return data
+        return data if type(data) is bytes else bytes(data)
 
     def loads(self, data: bytes, descriptor: Mapping[str, Any], *, allow_pickle: bool = False) -> Any:
         """The value in `data`, by the descriptor that stands in its reference; raises as `PythonReader.loads`."""
@@ -267,6 +268,8 @@ def resolve(serializer: object) -> Choice:
     """
     if isinstance(serializer, str) and not serializer.strip().startswith("{"):
         text = serializer.strip()
+        if is_broken(text):
+            raise _malformed(text, "it has half of a surrogate pair, which is no text")
         holds = _holds(text)
         if holds is not None:
             return CoreChoice(text, holds)
@@ -304,7 +307,7 @@ def _choice(instance: Any) -> Choice:
         extension = inner.extension
     else:
         chosen = getattr(inner, "extension", registration.DEFAULT_EXTENSION)
-        extension = registration.check_extension(chosen, type(inner).__qualname__)
+        extension = registration.check_extension(chosen, class_name(type(inner)))
     own = inner.descriptor() if isinstance(inner, Pickle) else registration.descriptor_of(inner)
     whole = own if codec is None else {"type": "compressed", **codec, "inner": own}
     return PythonChoice(inner, whole, extension, codec)
@@ -314,8 +317,8 @@ def _instance(serializer: Any) -> Any:
     """The instance that is meant: a built-in one, or one of a registered class."""
     if isinstance(serializer, type):
         raise InvalidInputError(
-            f"serializer: the class `{serializer.__qualname__}` was given, and an instance is needed",
-            hint=f"write `{serializer.__qualname__}()`",
+            f"serializer: the class `{class_name(serializer)}` was given, and an instance is needed",
+            hint=f"write `{class_name(serializer)}()`",
         )
     if isinstance(serializer, str):
         return _from_text(serializer)
@@ -323,7 +326,7 @@ def _instance(serializer: Any) -> Any:
         return _from_descriptor(serializer)
     if _is_built_in(serializer) or registration.is_registered(type(serializer)):
         return serializer
-    name = type(serializer).__qualname__
+    name = class_name(type(serializer))
     if isinstance(serializer, PythonSerializer):
         registration.check_class(type(serializer))
         raise InvalidInputError(
@@ -395,13 +398,13 @@ def _from_text(text: str) -> Any:
         kind = Parquet if name == "parquet" else Arrow
         return kind() if rest is None else kind(*_codec_and_level(rest))
     if rest is not None:
-        raise _malformed(text, f"nothing can stand behind the slash of `{name}`")
+        raise _malformed(text, f"nothing can stand behind the slash of {show(name)}")
     if name == "bytes":
         return Bytes(argument)
     if name == "pickle":
         return Pickle() if argument is None else Pickle(argument)
     if argument is not None:
-        raise _malformed(text, f"`{name}` takes nothing in brackets")
+        raise _malformed(text, f"{show(name)} takes nothing in brackets")
     return Json() if name == "json" else registration.from_descriptor({"type": name})
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from coldframe.errors import UnsupportedError
 from coldframe.json_values import is_numpy
+from coldframe.wording import class_name
 
 Kind = Literal["literal", "json", "bytes", "frame?", "object"]
 
@@ -51,11 +52,11 @@ def classify(value: object) -> Kind:
 def needs_choice(value: object) -> UnsupportedError:
     """The error for a value of kind `object` that was put without a serializer."""
     if isinstance(value, type):
-        name = value.__qualname__
+        name = class_name(value)
         return UnsupportedError(
             f"value: the class `{name}` was put, and no value of it", hint=f"did you mean `{name}(...)`?"
         )
-    name = type(value).__qualname__
+    name = class_name(type(value))
     choices = 'choose serializer="json" (pydantic makes JSON of many types, and what is lost is named) or "pickle"'
     if is_numpy(value):
         name = f"numpy.{name}"
@@ -73,14 +74,14 @@ def prepare_bytes(value: object) -> tuple[bytes | memoryview, list[dict[str, str
     """
     if not isinstance(value, (bytes, bytearray, memoryview)):
         raise UnsupportedError(
-            f"value: serializer `bytes` holds bytes, and this is a {type(value).__qualname__}",
+            f"value: serializer `bytes` holds bytes, and this is a {class_name(type(value))}",
             hint="encode it first (`text.encode()`), or choose another serializer",
         )
     if type(value) is bytes:
         return value, []
     view = memoryview(value)
     data = view.cast("B") if view.c_contiguous and view.nbytes else view.tobytes()
-    return data, [{"path": "value", "loses": f"it comes back as bytes, not {type(value).__qualname__}"}]
+    return data, [{"path": "value", "loses": f"it comes back as bytes, not {class_name(type(value))}"}]
 
 
 def _gives_arrow(value: Any) -> bool:

@@ -242,7 +242,7 @@ def test_it_is_tried_whether_a_model_is_restored() -> None:
 
     for value, said in [
         (Loose(anything=(1, 2)), "gives one that is not equal"),
-        (Renamed(z=3), "cannot restore it"),
+        (Renamed.model_validate({"z": 3}), "cannot restore it"),
         (Quarrelsome(), "may not restore it"),
     ]:
         _, [loss] = prepare_json(value)

@@ -14,8 +14,8 @@ import types
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-import dill
+import cloudpickle  # type: ignore[import-untyped]
+import dill  # type: ignore[import-untyped]
 import numpy as np
 import pydantic
 import pytest
