@@ -94,7 +94,7 @@ def _index(
 
     from coldframe.frames.pandas_encoders import as_array, encoder_for
     from coldframe.frames.pandas_index import Level
-    from coldframe.frames.pandas_labels import encode_label, index_details, stored_name
+    from coldframe.frames.pandas_labels import encode_label, index_details, level_frequencies, stored_name
 
     details: dict[str, Any] = {}
     if any(name is not None and type(name) is not str for name in index.names):
@@ -104,6 +104,11 @@ def _index(
         return [], [{"kind": "range", "name": name, "start": index.start, "stop": index.stop, "step": index.step}], details
     if isinstance(index, pd.MultiIndex):
         details["levels"] = index.nlevels
+        without: list[str] = []
+        frequencies = level_frequencies(index, without)
+        losses.extend({"column": "(index)", "loses": loss} for loss in without)
+        if frequencies:
+            details["frequencies"] = frequencies
     columns = []
     for at, name in enumerate(index.names):
         stored = stored_name(name) if name is not None else f"__index_level_{at}__"

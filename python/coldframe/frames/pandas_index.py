@@ -50,9 +50,8 @@ class Level:
         import pyarrow as pa
 
         absent = self.codes < 0
-        if not len(self.values):
-            return pa.nulls(len(self.codes), inner.type)
-        distinct, where = np.unique(np.where(absent, 0, self.codes), return_inverse=True)
+        distinct = np.unique(self.codes[~absent])
+        where = np.searchsorted(distinct, self.codes)
         values = inner.encode(self.values.take(distinct))
         return values.take(pa.array(where, pa.int64(), mask=absent))
 
@@ -83,20 +82,21 @@ def rebuild_index(
     if names is None:
         names = [entries.get(name, {}).get("name") for name in listed]
     if "levels" in details or len(listed) > 1:
-        return _multi_index([levels[name] for name in listed], names)
+        return _multi_index([levels[name] for name in listed], names, details.get("frequencies", {}))
     index = with_details(index_of(levels[listed[0]][1]), details)
     index.name = names[0]
     return index
 
 
-def _multi_index(columns: Sequence[tuple[Any, Any]], names: Sequence[Any]) -> pd.MultiIndex:
+def _multi_index(columns: Sequence[tuple[Any, Any]], names: Sequence[Any], frequencies: Mapping[str, str]) -> pd.MultiIndex:
     import numpy as np
     import pandas as pd
 
     from coldframe.frames.pandas_decoders import index_of
+    from coldframe.frames.pandas_labels import with_details
 
     levels, codes = [], []
-    for descriptor, values in columns:
+    for at, (descriptor, values) in enumerate(columns):
         if isinstance(getattr(values, "dtype", None), pd.CategoricalDtype):
             levels.append(pd.CategoricalIndex(values.categories, dtype=values.dtype))
             codes.append(values.codes)
@@ -106,7 +106,8 @@ def _multi_index(columns: Sequence[tuple[Any, Any]], names: Sequence[Any]) -> pd
         found = values[present]
         if descriptor in _NUMPY_INTEGERS and not isinstance(found, np.ndarray):
             found = found.to_numpy()
-        code[present], level = pd.factorize(found)
+        # Only in order can a level have a frequency.
+        code[present], level = pd.factorize(found, sort=str(at) in frequencies)
         codes.append(code)
-        levels.append(index_of(level))
+        levels.append(with_details(index_of(level), {"freq": frequencies[str(at)]} if str(at) in frequencies else {}))
     return pd.MultiIndex(levels=levels, codes=codes, names=names, verify_integrity=False)

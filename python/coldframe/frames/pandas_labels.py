@@ -101,6 +101,25 @@ def index_details(index: pd.Index[Any], place: str, losses: list[str]) -> dict[s
     return details
 
 
+def level_frequencies(index: pd.MultiIndex, losses: list[str]) -> dict[str, str]:
+    """The frequencies of the levels of a MultiIndex that have one, by their position.
+
+    A level is made anew of the values that the rows have, so one with unused values loses its frequency.
+    """
+    import numpy as np
+
+    frequencies = {}
+    for at, level in enumerate(index.levels):
+        details = index_details(level.rename(None), f"level {at} of the index", losses)
+        if "freq" not in details:
+            continue
+        if np.count_nonzero(np.bincount(index.codes[at] + 1, minlength=1)[1:]) == len(level):
+            frequencies[str(at)] = details["freq"]
+        else:
+            losses.append(f"the frequency of its level {at}, which has values that no row has: comes back without")
+    return frequencies
+
+
 def with_details(index: pd.Index[Any], details: Mapping[str, Any]) -> pd.Index[Any]:
     """The index with the name and frequency of its details; a frequency that its values no longer have is left off."""
     import pandas as pd
@@ -155,7 +174,8 @@ def _encode_index(index: pd.Index[Any], losses: list[str], *, strings_are_known:
     losses.extend(encoder.losses)
     details = {"dtype": encoder.descriptor, **index_details(index, "df.columns", losses)}
     details.pop("name", None)
-    if strings_are_known and len(index) and all(type(label) is str for label in index):
+    text = pa.types.is_string(encoder.type) or pa.types.is_large_string(encoder.type)
+    if strings_are_known and text and len(index) and all(type(label) is str for label in index):
         return details
     sink = pa.BufferOutputStream()
     batch = pa.record_batch([encoder.encode(values)], names=["label"])
