@@ -163,6 +163,9 @@ pub(super) struct Put {
     /// Do not wait for the disk: after a power loss the result may be missing or incomplete
     #[arg(long)]
     pub(super) no_durable: bool,
+    /// Refuse what would not come back exactly as it is, such as dictionaries whose order Parquet does not keep
+    #[arg(long)]
+    pub(super) strict: bool,
 }
 
 /// What an input can be said to be.

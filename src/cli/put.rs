@@ -39,6 +39,9 @@ fn with_options(mut put: Put, arguments: args::Put) -> Result<Put> {
     if let Some(serializer) = &arguments.serializer {
         put = put.serializer(serializer.as_str());
     }
+    if arguments.strict {
+        put = put.strict();
+    }
     if arguments.if_absent {
         put = put.if_absent();
     }

@@ -137,7 +137,7 @@ pub struct Written {
     pub fingerprint: Option<String>,
     /// The library and kind of frame that the table came from.
     pub source: Option<Value>,
-    /// What a round trip loses, named beforehand.
+    /// What a round trip loses: first what the caller says, then what the serializer and its encoder say.
     pub lossy: Vec<Value>,
     /// When, by the writer's clock.
     pub created: DateTime<Utc>,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use serde_json::Value as Json;
 use tempfile::SpooledTempFile;
 
 use super::ahead::{AHEAD_SHARE, ReadAhead};
@@ -188,6 +189,10 @@ impl Serializer for Compressed {
 
     fn check(&self, shape: &Shape) -> Result<()> {
         self.inner.check(shape)
+    }
+
+    fn losses(&self, shape: &Shape) -> Vec<Json> {
+        self.inner.losses(shape)
     }
 
     fn encoder(&self, shape: &Shape, memory: usize) -> Result<Box<dyn Encoder>> {
@@ -392,5 +397,9 @@ impl Encoder for CompressedEncoder {
     fn finish(&mut self, sink: &mut Sink) -> Result<()> {
         self.inner.finish(&mut self.plain)?;
         self.carry_on(sink)
+    }
+
+    fn losses(&self) -> Vec<Json> {
+        self.inner.losses()
     }
 }

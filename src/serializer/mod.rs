@@ -21,6 +21,7 @@ mod guard;
 mod json;
 pub mod parquet;
 mod registry;
+mod same;
 mod short_form;
 mod sink;
 mod source;
@@ -67,7 +68,10 @@ pub trait Serializer: Debug + Send + Sync {
     /// [`ErrorKind::Unsupported`], naming the column and a serializer that can.
     fn check(&self, shape: &Shape) -> Result<()>;
 
-    /// What a value that it accepts loses on the way and back, named beforehand; nothing, if nothing is said.
+    /// What a value that it accepts loses for certain on the way and back, named beforehand; nothing, if nothing is
+    /// said. What depends on the data, [`Encoder::losses`] names afterwards.
+    ///
+    /// Each is an object that says in `loses` what is lost, and in `column` of which column, if it is of one.
     fn losses(&self, _shape: &Shape) -> Vec<Json> {
         Vec::new()
     }
@@ -113,6 +117,11 @@ pub trait Encoder: Send {
     ///
     /// As [`Encoder::write`].
     fn finish(&mut self, sink: &mut Sink) -> Result<()>;
+
+    /// What the value lost, beyond what [`Serializer::losses`] names; asked after [`Encoder::finish`].
+    fn losses(&self) -> Vec<Json> {
+        Vec::new()
+    }
 }
 
 /// One part, opened.

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use futures::stream::BoxStream;
 use object_store::ObjectStore;
+use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
 pub use self::builder::StoreBuilder;
@@ -45,9 +46,9 @@ pub use self::verify::{Finding, Verification};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::{Key, ResultReference, Version};
-use crate::serializer::Registry;
+use crate::serializer::{Registry, SerializerChoice};
 use crate::storage::{Configuration, ObjectCache, Storage, sequence};
-use crate::value::{IntoContent, Value};
+use crate::value::{IntoContent, Shape, Value};
 
 /// How many bytes one put or scan may hold, unless told otherwise.
 pub const DEFAULT_MEMORY: usize = 192 * 1024 * 1024;
@@ -134,6 +135,30 @@ impl ResultStore {
         K: TryInto<Key, Error: Into<Error>>,
     {
         Put::new(self.inner.clone(), key.try_into().map_err(Into::into), content.into_content())
+    }
+
+    /// What a put of a value of this shape would lose for certain, with this serializer or the usual one; nothing is put.
+    ///
+    /// Each is an object that says in `loses` what is lost, and in `column` of which column, if it is of one. What
+    /// depends on the data is not among it: a [`Put::strict`] refuses that, too.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] if the serializer does not hold such a value at all, [`ErrorKind::InvalidInput`] or
+    /// [`ErrorKind::Unsupported`] if there is no such serializer.
+    ///
+    /// ```
+    /// use coldframe::{ResultStore, Shape};
+    ///
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let store = ResultStore::open("memory://").await?;
+    /// assert!(store.losses(&Shape::Bytes, None)?.is_empty());
+    /// # Ok::<(), coldframe::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn losses(&self, shape: &Shape, serializer: Option<SerializerChoice>) -> Result<Vec<Json>> {
+        put::losses(&self.inner, shape, serializer.as_ref()).map_err(|error| error.during("losses", ""))
     }
 
     /// Reads a whole result into memory.

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures::{FutureExt, Stream, TryStreamExt};
-use serde_json::Map;
+use serde_json::{Map, Value as Json};
 use tokio::sync::mpsc;
 
 use super::pending::Stored;
@@ -25,13 +25,14 @@ const MOST_PARTS: usize = 1_000;
 /// What an encoder hands on at once, so that a large column chunk does not arrive in one piece.
 const STEP_BYTES: usize = 1024 * 1024;
 
-/// Encodes and uploads the content; `uncommitted` holds the paths of what it has begun to write.
+/// Encodes and uploads the content; `stored` notes what it has begun to write. Gives the parts, and what the encoder says
+/// was lost.
 pub(super) async fn stream(
     content: Content,
     encoder: Box<dyn Encoder>,
     writer: PartWriter,
     stored: &mut Stored<'_>,
-) -> Result<Vec<Part>> {
+) -> Result<(Vec<Part>, Vec<Json>)> {
     let (pieces, feed) = mpsc::channel(1);
     let (steps, output) = mpsc::channel(4);
     let progress = writer.progress.clone();
@@ -39,9 +40,9 @@ pub(super) async fn stream(
         let encoded = tokio::task::spawn_blocking(move || encode(encoder, feed, steps)).await;
         encoded.map_err(|error| Error::internal(format!("the encoder gave up: {error}")))?
     };
-    let ((), (), parts) =
+    let ((), losses, parts) =
         tokio::try_join!(take_in(content, pieces, &progress), encoding, writer.write(output, stored))?;
-    if parts.is_empty() { Err(unended()) } else { Ok(parts) }
+    if parts.is_empty() { Err(unended()) } else { Ok((parts, losses)) }
 }
 
 enum Feed {
@@ -92,14 +93,18 @@ enum Step {
     EndPart(Box<EncodedPart>),
 }
 
-fn encode(mut encoder: Box<dyn Encoder>, mut feed: mpsc::Receiver<Feed>, steps: mpsc::Sender<Step>) -> Result<()> {
+fn encode(
+    mut encoder: Box<dyn Encoder>,
+    mut feed: mpsc::Receiver<Feed>,
+    steps: mpsc::Sender<Step>,
+) -> Result<Vec<Json>> {
     let mut sink = Sink::new(Steps(steps));
     loop {
         match feed.blocking_recv() {
             Some(Feed::Piece(piece)) => encoder.write(piece, &mut sink)?,
             Some(Feed::End) => {
                 encoder.finish(&mut sink)?;
-                return if sink.position() == 0 { Ok(()) } else { Err(unended()) };
+                return if sink.position() == 0 { Ok(encoder.losses()) } else { Err(unended()) };
             }
             None => return Err(abandoned()),
         }

@@ -14,7 +14,7 @@ use super::commit::{Condition, Demand, Listing, prove};
 use super::pending::Pending;
 use super::pipeline::{self, PartWriter};
 use super::{Inner, schema};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::literal::Literal;
 use crate::reference::{Descriptor, Key, ResultReference, Version, Written};
 use crate::serializer::{IntoSerializer, Serializer, SerializerChoice, parquet};
@@ -22,7 +22,7 @@ use crate::value::{Batches, Content, Shape};
 
 const LONGEST_METADATA: usize = 16 * 1024;
 /// Keys that coldframe's own files have.
-const RESERVED: [&str; 2] = [parquet::EXTENTS_KEY, parquet::ROWS_KEY];
+const RESERVED: [&str; 3] = [parquet::EXTENTS_KEY, parquet::ROWS_KEY, parquet::DICTIONARIES_KEY];
 
 /// Counters that a put, scan, copy or verification keeps up to date, to be watched from elsewhere.
 #[derive(Debug, Default)]
@@ -55,6 +55,8 @@ struct Wanted {
     description: Option<String>,
     metadata: Map<String, Json>,
     source: Option<Json>,
+    lossy: Vec<Json>,
+    strict: bool,
     progress: Arc<Progress>,
 }
 
@@ -75,6 +77,8 @@ impl Put {
             description: None,
             metadata: Map::new(),
             source: None,
+            lossy: Vec::new(),
+            strict: false,
             progress: Arc::default(),
         };
         Self { key, content, wanted }
@@ -129,6 +133,22 @@ impl Put {
     /// The library and kind of frame that the table came from.
     pub fn source(self, source: Json) -> Self {
         self.with(|wanted| wanted.source = Some(source))
+    }
+
+    /// What was lost already, in making the content out of something else: it comes first in the reference's `lossy`.
+    ///
+    /// Each is an object that says in `loses` what is lost, and in `column` of which column, if it is of one.
+    pub fn lossy(self, losses: Vec<Json>) -> Self {
+        self.with(|wanted| wanted.lossy = losses)
+    }
+
+    /// Only if nothing is lost: neither in making the content ([`Put::lossy`]) nor by the serializer.
+    ///
+    /// Otherwise the put fails with [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), which names every column
+    /// and what it loses, and leaves nothing behind. What is lost for certain ends it before a byte is written, what
+    /// depends on the data before the commit.
+    pub fn strict(self) -> Self {
+        self.with(|wanted| wanted.strict = true)
     }
 
     /// Counters to watch.
@@ -186,6 +206,7 @@ impl Wanted {
         if let Some(serializer) = self.chosen_serializer(&content)? {
             return self.write_data(key, content, serializer, written, pending).await;
         }
+        self.allow(&written.lossy)?;
         let written = Written { serializer: literal_descriptor(&content)?, ..written };
         let ((), listing) = tokio::try_join!(prove(store), self.first_look(store, &key))?;
         pending.write_due(&key, written.expires).await?;
@@ -206,7 +227,8 @@ impl Wanted {
         serializer.check(&shape)?;
         let encoder = serializer.encoder(&shape, store.memory)?;
         let schema = shape.schema().and_then(schema::encode);
-        let lossy = serializer.losses(&shape);
+        let lossy = joined(written.lossy, serializer.losses(&shape));
+        self.allow(&lossy)?;
         pending.write_due(&key, written.expires).await?;
         let (write, extension) = (pending.write(), serializer.extension());
         let writer =
@@ -214,14 +236,30 @@ impl Wanted {
         let (mut stored, outlived) = pending.at_work();
         let stream = pipeline::stream(content, encoder, writer, &mut stored);
         let working = async { tokio::try_join!(stream, prove(store), self.first_look(store, &key)) };
-        let (parts, (), listing) = tokio::select! {
+        let ((parts, lost), (), listing) = tokio::select! {
             done = working => done?,
             ended = outlived => return Err(ended),
         };
+        let lossy = joined(lossy, lost);
+        self.allow(&lossy)?;
         let size = parts.iter().map(|part| part.size).sum();
         let rows = parts.iter().map(|part| part.rows).sum::<Option<u64>>().filter(|_| matches!(shape, Shape::Table(_)));
         let written = Written { serializer: serializer.descriptor(), parts, rows, size, schema, lossy, ..written };
         Ok((ResultReference::new(key, Version::FIRST, write, written), listing))
+    }
+
+    /// Refuses losses where the put is strict.
+    fn allow(&self, losses: &[Json]) -> Result<()> {
+        if !self.strict || losses.is_empty() {
+            return Ok(());
+        }
+        let hint = if losses.len() == self.lossy.len() {
+            "it was lost before the put: make the table in another way, or leave `strict` out"
+        } else {
+            "the serializer `arrow` keeps dictionaries as they are: choose it, or leave `strict` out"
+        };
+        let losses: Vec<String> = losses.iter().map(told).collect();
+        Err(Error::new(ErrorKind::Unsupported, format!("the put is strict, and {}", losses.join("; "))).with_hint(hint))
     }
 
     /// The listing that the commit needs; a condition that cannot hold ends the put before its data is written.
@@ -230,17 +268,10 @@ impl Wanted {
     }
 
     fn chosen_serializer(&self, content: &Content) -> Result<Option<Arc<dyn Serializer>>> {
-        let registry = &self.store.registry;
-        if let Some(choice) = &self.serializer {
-            return choice.resolve(registry).map(Some);
+        match (content, &self.serializer) {
+            (Content::Json(value), None) if Literal::from_json(value).is_some() => Ok(None),
+            (_, choice) => serializer_for(&self.store, &content.shape(), choice.as_ref()).map(Some),
         }
-        let default = match content {
-            Content::Json(value) if Literal::from_json(value).is_some() => return Ok(None),
-            Content::Json(_) => "json".to_owned(),
-            Content::Bytes(_) => "bytes".to_owned(),
-            Content::Table(_) => self.store.configuration.serializer().unwrap_or_else(|| "parquet".to_owned()),
-        };
-        registry.parse(&default).map(Some)
     }
 
     fn expiry(&self, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
@@ -277,7 +308,7 @@ impl Wanted {
             schema: None,
             fingerprint: None,
             source: self.source.take(),
-            lossy: Vec::new(),
+            lossy: self.lossy.clone(),
             created,
             copied_from: None,
             expires,
@@ -285,6 +316,46 @@ impl Wanted {
             description: self.description.take(),
             metadata: std::mem::take(&mut self.metadata),
         })
+    }
+}
+
+/// The serializer that is chosen, or the usual one for such a value.
+fn serializer_for(store: &Inner, shape: &Shape, choice: Option<&SerializerChoice>) -> Result<Arc<dyn Serializer>> {
+    if let Some(choice) = choice {
+        return choice.resolve(&store.registry);
+    }
+    let default = match shape {
+        Shape::Json => "json".to_owned(),
+        Shape::Bytes => "bytes".to_owned(),
+        Shape::Table(_) => store.configuration.serializer().unwrap_or_else(|| "parquet".to_owned()),
+    };
+    store.registry.parse(&default)
+}
+
+/// What a put of such a value loses for certain.
+pub(super) fn losses(store: &Inner, shape: &Shape, choice: Option<&SerializerChoice>) -> Result<Vec<Json>> {
+    let serializer = serializer_for(store, shape, choice)?;
+    serializer.check(shape)?;
+    Ok(serializer.losses(shape))
+}
+
+/// Losses and further ones, each once.
+fn joined(mut losses: Vec<Json>, more: Vec<Json>) -> Vec<Json> {
+    for loss in more {
+        if !losses.contains(&loss) {
+            losses.push(loss);
+        }
+    }
+    losses
+}
+
+/// A loss in words.
+fn told(loss: &Json) -> String {
+    let text = |name: &str| loss.get(name).and_then(Json::as_str);
+    match (text("column"), text("loses")) {
+        (Some(column), Some(loses)) => format!("column `{column}` loses {loses}"),
+        (None, Some(loses)) => format!("the value loses {loses}"),
+        _ => format!("something is lost: {loss}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::open::naming;
@@ -208,8 +208,13 @@ fn plan(opened: Opened, query: &Query) -> Result<Read> {
 
 impl Read {
     fn stream(self) -> BoxStream<'static, Result<RecordBatch>> {
-        let wanted: Vec<(usize, Range<u64>)> =
+        let mut wanted: Vec<(usize, Range<u64>)> =
             self.parts.iter().cloned().enumerate().filter(|(_, rows)| !rows.is_empty()).collect();
+        let dictionary = |field: &FieldRef| matches!(field.data_type(), DataType::Dictionary(..));
+        if wanted.is_empty() && !self.parts.is_empty() && self.schema.fields().iter().any(dictionary) {
+            // A dictionary is worth having without rows, too: it may be all the categories that there are.
+            wanted.push((0, 0..0));
+        }
         let read = Arc::new(self);
         let parts = stream::iter(wanted).then(move |(part, rows)| read.clone().part(part, rows));
         parts.try_flatten().boxed()

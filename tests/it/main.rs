@@ -15,6 +15,7 @@ mod cli;
 mod conformance;
 mod copy;
 mod counting;
+mod dictionaries;
 mod disk_cache;
 mod faults;
 mod faulty;

@@ -4,7 +4,6 @@
 //! what a later one brings that is not known yet is appended, with the keys rewritten.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt64Array, make_array};
 use arrow::compute::{cast, concat, take};
@@ -13,6 +12,7 @@ use arrow::row::{OwnedRow, RowConverter, SortField};
 
 use crate::error::{Error, Result};
 use crate::serializer::compact::any_type;
+use crate::serializer::same::{begins_with, same};
 
 /// What became of a batch.
 pub(super) enum Merged {
@@ -111,7 +111,7 @@ impl Known {
         if same(&known, brought) {
             return Ok(dictionary.with_values(known));
         }
-        if brought.len() > known.len() && same(&known, &brought.slice(0, known.len())) {
+        if begins_with(brought, &known) {
             within(brought, limit)?;
             self.places = None;
             self.values = Some(brought.clone());
@@ -164,10 +164,4 @@ impl Known {
 
 fn within(values: &ArrayRef, limit: usize) -> Result<(), Stop> {
     if values.get_array_memory_size() > limit { Err(Stop::NewPart) } else { Ok(()) }
-}
-
-fn same(a: &ArrayRef, b: &ArrayRef) -> bool {
-    Arc::ptr_eq(a, b)
-        || ArrayData::ptr_eq(&a.to_data(), &b.to_data())
-        || (a.len() == b.len() && a.to_data() == b.to_data())
 }

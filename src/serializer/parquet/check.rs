@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, Field, IntervalUnit, Schema};
 
 use serde_json::{Value as Json, json};
 
+use super::dictionaries::LAYOUT;
 use crate::error::{Error, ErrorKind, Result};
 use crate::serializer::compact::any_type;
 
@@ -57,11 +58,11 @@ fn dictionary_obstacle(values: &DataType) -> Option<&'static str> {
     }
 }
 
-/// What a table loses that Parquet holds: no value, but how a dictionary was laid out.
+/// What a table loses for certain that Parquet holds: no value, but how a dictionary inside another type was laid out.
 pub(super) fn losses(schema: &Schema) -> Vec<Json> {
-    let dictionary = |field: &&std::sync::Arc<Field>| {
-        any_type(field.data_type(), &|data_type| matches!(data_type, DataType::Dictionary(..)))
-    };
-    let lost = "the order of its dictionary, and the values in it that no row uses";
-    schema.fields().iter().filter(dictionary).map(|field| json!({"column": field.name(), "loses": lost})).collect()
+    let dictionary = |data_type: &DataType| matches!(data_type, DataType::Dictionary(..));
+    let nested =
+        |field: &&std::sync::Arc<Field>| !dictionary(field.data_type()) && any_type(field.data_type(), &dictionary);
+    let lost = format!("{LAYOUT}: it lies inside another type");
+    schema.fields().iter().filter(nested).map(|field| json!({"column": field.name(), "loses": lost})).collect()
 }

@@ -1,10 +1,11 @@
 //! Parquet into record batches: the footer first, then row group by row group, each read whole and checked.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::array::{RecordBatch, RecordBatchOptions, new_empty_array};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use parquet::DecodeResult;
@@ -15,7 +16,9 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use tokio::sync::mpsc;
 
-use super::{EXTENTS_KEY, ROWS_KEY, footer, mend};
+use super::finish::{Finishing, misfit};
+use super::restore::Dictionary;
+use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, dictionaries, footer};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
@@ -31,6 +34,8 @@ pub(super) struct ParquetTable {
     metadata: ArrowReaderMetadata,
     schema: SchemaRef,
     rows: u64,
+    /// The dictionaries that were kept, by the positions of their columns.
+    dictionaries: BTreeMap<usize, Arc<Dictionary>>,
     limit: usize,
 }
 
@@ -52,6 +57,9 @@ impl ParquetTable {
         let extents = value(EXTENTS_KEY).as_deref().map(Extents::decode).transpose()?;
         let runs = chunk_ranges(metadata.metadata(), data_end)?;
         let schema = schema_of(&metadata);
+        let kept = value(DICTIONARIES_KEY).map(|text| guarded(|| dictionaries::decode(&text, &schema))).transpose()?;
+        let kept = kept.unwrap_or_default().into_iter();
+        let dictionaries = kept.map(|(column, values)| (column, Arc::new(Dictionary::new(values)))).collect();
         let limit = memory.saturating_mul(EXPANSION);
         if let Some(field) = schema.fields().iter().find(|field| row_bytes(field.data_type()) > limit) {
             return Err(Error::damaged(format!("a row of column `{}` would not fit the memory budget", field.name()))
@@ -65,7 +73,7 @@ impl ParquetTable {
         let rows =
             rows.ok_or_else(|| Error::damaged("the Parquet file has another number of rows than was written"))?;
         let source = Arc::new(CheckedSource::new(source, &runs, extents.as_ref())?);
-        Ok(Self { source, metadata, schema, rows, limit })
+        Ok(Self { source, metadata, schema, rows, dictionaries, limit })
     }
 
     fn decoder(&self, plan: &ReadPlan) -> Result<ParquetPushDecoder> {
@@ -81,6 +89,15 @@ impl ParquetTable {
             builder = builder.with_projection(mask);
         }
         builder.build().map_err(decode_error)
+    }
+
+    /// The dictionaries of the planned columns, column by column.
+    fn kept(&self, plan: &ReadPlan) -> Vec<Option<Arc<Dictionary>>> {
+        let kept = |column| self.dictionaries.get(&column).cloned();
+        match &plan.columns {
+            Some(columns) => columns.iter().copied().map(kept).collect(),
+            None => (0..self.schema.fields().len()).map(kept).collect(),
+        }
     }
 
     /// The column chunks that the decoder will ask for, row group by row group.
@@ -142,6 +159,11 @@ impl TableReader for ParquetTable {
         if schema.fields().is_empty() {
             return counted(schema, plan);
         }
+        let kept = self.kept(&plan);
+        if plan.rows.is_empty() {
+            return no_rows(&schema, &kept);
+        }
+        let finishing = Finishing::new(schema, kept);
         let decoder = match guarded(|| self.decoder(&plan)) {
             Ok(decoder) => decoder,
             Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
@@ -150,7 +172,7 @@ impl TableReader for ParquetTable {
         let (source, limit) = (self.source.clone(), self.limit);
         let ahead = ReadAhead::new(source.clone(), self.steps(&plan), limit / EXPANSION / AHEAD_SHARE);
         tokio::spawn(async move {
-            if let Err(error) = drive(decoder, Reads { source, ahead, limit }, schema, &sender).await {
+            if let Err(error) = drive(decoder, Reads { source, ahead, limit }, finishing, &sender).await {
                 let _ = sender.send(Err(error)).await;
             }
         });
@@ -182,7 +204,7 @@ impl Reads {
 async fn drive(
     mut decoder: ParquetPushDecoder,
     mut reads: Reads,
-    schema: SchemaRef,
+    finishing: Finishing,
     sender: &mpsc::Sender<Result<RecordBatch>>,
 ) -> Result<()> {
     let mut decoding: Option<tokio::task::JoinHandle<Result<()>>> = None;
@@ -198,8 +220,8 @@ async fn drive(
             }
             DecodeResult::Data(reader) => {
                 finished(decoding.take()).await?;
-                let (sender, schema) = (sender.clone(), schema.clone());
-                decoding = Some(tokio::task::spawn_blocking(move || decode(reader, &schema, &sender)));
+                let (sender, finishing) = (sender.clone(), finishing.clone());
+                decoding = Some(tokio::task::spawn_blocking(move || decode(reader, finishing, &sender)));
             }
             DecodeResult::Finished => return finished(decoding.take()).await,
         }
@@ -215,17 +237,13 @@ async fn finished(decoding: Option<tokio::task::JoinHandle<Result<()>>>) -> Resu
 
 fn decode(
     mut reader: ParquetRecordBatchReader,
-    schema: &SchemaRef,
+    mut finishing: Finishing,
     sender: &mpsc::Sender<Result<RecordBatch>>,
 ) -> Result<()> {
-    let fields = schema.fields().iter().enumerate();
-    let to_mend: Vec<usize> =
-        fields.filter(|(_, field)| mend::needs_mending(field.data_type())).map(|(position, _)| position).collect();
     loop {
         let next = guarded(|| {
             let batch = reader.next().transpose().map_err(|error| decode_error(ParquetError::from(error)))?;
-            // The reader forgets the schema's metadata.
-            batch.map(|batch| attach(batch, schema, &to_mend)).transpose()
+            batch.map(|batch| finishing.finish(&batch)).transpose()
         });
         match next {
             Ok(None) => return Ok(()),
@@ -239,15 +257,18 @@ fn decode(
     }
 }
 
-fn attach(batch: RecordBatch, schema: &SchemaRef, to_mend: &[usize]) -> Result<RecordBatch> {
-    let mut columns = batch.columns().to_vec();
-    let mended = to_mend.iter().try_for_each(|position| match columns.get_mut(*position) {
-        Some(column) => mend::mended(column).map(|mended| *column = mended),
-        None => Ok(()),
+/// A batch without rows that shows the dictionaries; none where there are none to show.
+fn no_rows(schema: &SchemaRef, kept: &[Option<Arc<Dictionary>>]) -> BoxStream<'static, Result<RecordBatch>> {
+    let empty = |(field, kept): (&FieldRef, &Option<Arc<Dictionary>>)| match kept {
+        Some(dictionary) => dictionary.empty(field.data_type()),
+        None => new_empty_array(field.data_type()),
+    };
+    let shows = kept.iter().any(Option::is_some);
+    let batch = shows.then(|| {
+        let columns = schema.fields().iter().zip(kept).map(empty).collect();
+        RecordBatch::try_new(schema.clone(), columns).map_err(misfit)
     });
-    mended
-        .and_then(|()| RecordBatch::try_new(schema.clone(), columns))
-        .map_err(|error| Error::damaged(format!("the Parquet file does not hold its own schema: {error}")))
+    futures::stream::iter(batch).boxed()
 }
 
 /// The footer, and where the data before it and the page index ends.
@@ -299,7 +320,7 @@ fn group_rows(metadata: &ParquetMetaData) -> Option<u64> {
 fn schema_of(metadata: &ArrowReaderMetadata) -> SchemaRef {
     let schema = metadata.schema();
     let mut kept = schema.metadata().clone();
-    kept.retain(|key, _| key != EXTENTS_KEY && key != ROWS_KEY);
+    kept.retain(|key, _| ![EXTENTS_KEY, ROWS_KEY, DICTIONARIES_KEY].contains(&key.as_str()));
     Arc::new(Schema::new_with_metadata(schema.fields().clone(), kept))
 }
 

@@ -15,9 +15,11 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
+use serde_json::Value as Json;
 
+use super::dictionaries::KeptDictionaries;
 use super::narrow::{NarrowDictionaries, is_narrow};
-use super::{EXTENTS_KEY, ROWS_KEY};
+use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY};
 use crate::error::{Error, ErrorKind, Result, recover};
 use crate::reference::Section;
 use crate::serializer::compact::{batch_bytes, compacted, slices};
@@ -40,7 +42,8 @@ pub(super) struct ParquetEncoder {
     group_bytes: usize,
     threads: usize,
     gathered: Gathered,
-    dictionaries: NarrowDictionaries,
+    narrow: NarrowDictionaries,
+    kept: KeptDictionaries,
     part: Option<OpenPart>,
 }
 
@@ -87,7 +90,8 @@ impl ParquetEncoder {
             group_bytes: (memory / 4).max(1),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             gathered: Gathered::default(),
-            dictionaries: NarrowDictionaries::new(schema),
+            narrow: NarrowDictionaries::new(schema),
+            kept: KeptDictionaries::new(schema, memory),
             part: None,
         })
     }
@@ -95,9 +99,9 @@ impl ParquetEncoder {
     fn gather(&mut self, batch: RecordBatch, sink: &mut Sink) -> Result<()> {
         let bytes = batch_bytes(&batch);
         let full = self.gathered.rows + batch.num_rows() > GROUP_ROWS || self.gathered.bytes + bytes > self.group_bytes;
-        if (full && self.gathered.rows > 0) || !self.dictionaries.take(&batch) {
+        if (full && self.gathered.rows > 0) || !self.narrow.take(&batch) {
             self.write_group(sink)?;
-            self.dictionaries.take(&batch);
+            self.narrow.take(&batch);
         }
         self.gathered.rows += batch.num_rows();
         self.gathered.bytes += bytes;
@@ -107,8 +111,8 @@ impl ParquetEncoder {
 
     fn write_group(&mut self, sink: &mut Sink) -> Result<()> {
         let gathered = std::mem::take(&mut self.gathered);
-        let plain = self.dictionaries.full();
-        self.dictionaries.start_group();
+        let plain = self.narrow.full();
+        self.narrow.start_group();
         if self.part.as_ref().is_some_and(|part| part.chunks > 0 && part.chunks + self.leaves > PART_CHUNKS) {
             self.end_part(sink)?;
         }
@@ -160,6 +164,10 @@ impl ParquetEncoder {
         if self.columns.is_empty() {
             tell(ROWS_KEY, part.rows.to_string());
         }
+        // Each part has those of all batches so far: what the next part's rows add to them does no harm here.
+        if let Some(dictionaries) = self.kept.encode()? {
+            tell(DICTIONARIES_KEY, dictionaries);
+        }
         part.writer.finish().map_err(encode_error)?;
         let tail = part.tray.take();
         let (index, footer) = split_tail(&tail)?;
@@ -177,6 +185,7 @@ impl Encoder for ParquetEncoder {
             self.gathered.rows += batch.num_rows();
             return self.write_group(sink);
         }
+        self.kept.take(&batch)?;
         for slice in slices(batch, SLICE_BYTES.min(self.group_bytes), GROUP_ROWS) {
             self.gather(compacted(slice)?, sink)?;
         }
@@ -189,6 +198,10 @@ impl Encoder for ParquetEncoder {
         }
         self.open_part(sink)?;
         self.end_part(sink)
+    }
+
+    fn losses(&self) -> Vec<Json> {
+        self.kept.losses()
     }
 }
 

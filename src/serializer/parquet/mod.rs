@@ -3,14 +3,17 @@
 //! Rows are gathered into row groups of at most a quarter of the memory budget, and each group is encoded column by
 //! column on as many threads as there are cores; so memory depends neither on how long the stream is nor on how many
 //! columns it has. The exact Arrow schema lies in the file's `ARROW:schema`, the checksums of the column chunks in
-//! `coldframe.extents`.
+//! `coldframe.extents`, and dictionaries as they came in `coldframe.dictionaries`.
 
 mod check;
 mod decode;
+mod dictionaries;
 mod encode;
+mod finish;
 mod footer;
 mod mend;
 mod narrow;
+mod restore;
 
 use std::sync::Arc;
 
@@ -25,6 +28,8 @@ use crate::value::Shape;
 
 /// The file's own list of extent checksums: of every column chunk, in the order of the file.
 pub const EXTENTS_KEY: &str = "coldframe.extents";
+/// The dictionaries of the columns that are dictionaries, in their own order, unused values included.
+pub const DICTIONARIES_KEY: &str = "coldframe.dictionaries";
 /// How many rows a file without columns has.
 pub const ROWS_KEY: &str = "coldframe.rows";
 

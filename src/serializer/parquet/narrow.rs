@@ -5,9 +5,10 @@
 
 use std::collections::HashSet;
 
-use arrow::array::{Array, ArrayData, ArrayRef, AsArray, RecordBatch, make_array};
+use arrow::array::{Array, ArrayData, RecordBatch, make_array};
 use arrow::datatypes::{DataType, Schema};
 
+use super::dictionaries::value;
 use crate::serializer::compact::any_type;
 
 /// The values that the dictionaries of the current row group bring.
@@ -119,20 +120,8 @@ impl Met {
         }
         let array = make_array(self.values.clone());
         let is_new = |value: &Vec<u8>| known.is_none_or(|known| !known.values.contains(value));
-        let distinct: HashSet<Vec<u8>> = (0..array.len()).filter_map(|place| value(&array, place)).collect();
+        let distinct: HashSet<Vec<u8>> =
+            (0..array.len()).filter_map(|place| value(&array, place).map(<[u8]>::to_vec)).collect();
         distinct.into_iter().filter(is_new).collect()
-    }
-}
-
-fn value(array: &ArrayRef, place: usize) -> Option<Vec<u8>> {
-    if array.is_null(place) {
-        return None;
-    }
-    match array.data_type() {
-        DataType::Utf8 => Some(array.as_string::<i32>().value(place).into()),
-        DataType::LargeUtf8 => Some(array.as_string::<i64>().value(place).into()),
-        DataType::Binary => Some(array.as_binary::<i32>().value(place).into()),
-        DataType::LargeBinary => Some(array.as_binary::<i64>().value(place).into()),
-        _ => None,
     }
 }

@@ -1,0 +1,247 @@
+//! Dictionaries as they came, kept in the footer: Parquet itself keeps the values that rows use, by their first use.
+//!
+//! The text under [`DICTIONARIES_KEY`](super::DICTIONARIES_KEY) is a JSON list of `{"column":0,"values":["a",null]}`,
+//! where binary values are base64. It is kept for columns that are dictionaries, not for those that hold them deeper.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, LargeBinaryArray, LargeStringArray, MutableArrayData, RecordBatch,
+    StringArray, make_array,
+};
+use arrow::compute::concat;
+use arrow::datatypes::{DataType, Schema};
+use arrow::error::ArrowError;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+
+use crate::error::{Error, Result};
+use crate::serializer::same::{begins_with, same_memory};
+
+/// All kept dictionaries of a part take at most so much. Every read of the part fetches and parses them, whichever
+/// columns it wants; so the footer stays below the 8 MiB that one request fetches.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+/// The dictionaries of the batches so far, column by column.
+pub(super) struct KeptDictionaries {
+    columns: Vec<Column>,
+    most: usize,
+}
+
+/// One column that is a dictionary.
+struct Column {
+    position: usize,
+    name: String,
+    state: State,
+    /// As the last batch brought them; held so that no other dictionary can come to lie in their place.
+    last: Option<ArrayRef>,
+    /// Whether a row stands for a null in the dictionary.
+    null_behind_key: bool,
+}
+
+/// What is known of a column's dictionary.
+enum State {
+    /// No batch came yet.
+    Unknown,
+    /// A copy of the longest so far, since what a batch brings may hold the memory of the whole batch.
+    Kept { values: ArrayRef, bytes: usize },
+    /// The batches have dictionaries of which none extends the other.
+    Differ,
+    /// They take more than may be kept.
+    TooLarge,
+}
+
+impl KeptDictionaries {
+    /// Those of a table of this schema, written within a budget of `memory` bytes.
+    pub(super) fn new(schema: &Schema, memory: usize) -> Self {
+        let fields = schema.fields().iter().enumerate();
+        let fields = fields.filter(|(_, field)| matches!(field.data_type(), DataType::Dictionary(..)));
+        let column = |(position, field): (usize, &std::sync::Arc<arrow::datatypes::Field>)| Column {
+            position,
+            name: field.name().clone(),
+            state: State::Unknown,
+            last: None,
+            null_behind_key: false,
+        };
+        Self { columns: fields.map(column).collect(), most: MOST_BYTES.min(memory / 8) }
+    }
+
+    /// Takes note of the next batch's dictionaries.
+    pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<()> {
+        let mut held: usize = self.columns.iter().map(|column| column.state.bytes()).sum();
+        for column in &mut self.columns {
+            let Some(array) = batch.columns().get(column.position) else { continue };
+            let Some(dictionary) = array.as_any_dictionary_opt() else { continue };
+            let values = dictionary.values();
+            column.null_behind_key |= values.null_count() > 0 && array.logical_null_count() > array.null_count();
+            held -= column.state.bytes();
+            column
+                .take(values, self.most.saturating_sub(held))
+                .map_err(|error| Error::internal(format!("a dictionary cannot be copied: {error}")))?;
+            held += column.state.bytes();
+        }
+        Ok(())
+    }
+
+    /// The text for the footer of a part; none where nothing is kept.
+    pub(super) fn encode(&mut self) -> Result<Option<String>> {
+        let mut text = String::new();
+        for column in &mut self.columns {
+            let State::Kept { values, .. } = &column.state else { continue };
+            let entry = Entry { column: column.position, values: texts(values) };
+            let entry = serde_json::to_string(&entry)
+                .map_err(|error| Error::internal(format!("a dictionary cannot be written: {error}")))?;
+            if text.len() + entry.len() > self.most {
+                column.lose(State::TooLarge);
+                continue;
+            }
+            text.push(if text.is_empty() { '[' } else { ',' });
+            text.push_str(&entry);
+        }
+        Ok((!text.is_empty()).then(|| text + "]"))
+    }
+
+    /// What the table lost so far.
+    pub(super) fn losses(&self) -> Vec<Json> {
+        let lost = |column: &Column| {
+            let why = match column.state {
+                State::Unknown | State::Kept { .. } => None,
+                State::Differ => Some("its batches have different ones"),
+                State::TooLarge => Some("it is too large for the file's footer"),
+            };
+            let order = why.map(|why| format!("{LAYOUT}: {why}"));
+            let null = column.null_behind_key.then(|| {
+                "which rows stand for a null in its dictionary: they come back as nulls of their own".to_owned()
+            });
+            order.into_iter().chain(null).map(|lost| json!({"column": column.name, "loses": lost})).collect::<Vec<_>>()
+        };
+        self.columns.iter().flat_map(lost).collect()
+    }
+}
+
+/// What a dictionary loses that is not kept.
+pub(super) const LAYOUT: &str = "the order of its dictionary, and the values in it that no row uses";
+
+impl State {
+    fn bytes(&self) -> usize {
+        if let Self::Kept { bytes, .. } = self { *bytes } else { 0 }
+    }
+}
+
+impl Column {
+    fn lose(&mut self, state: State) {
+        self.state = state;
+        self.last = None;
+    }
+
+    /// Takes note of a batch's dictionary, which may take up to `most` bytes.
+    fn take(&mut self, brought: &ArrayRef, most: usize) -> Result<(), ArrowError> {
+        let known = match &self.state {
+            State::Differ | State::TooLarge => return Ok(()),
+            _ if self.last.as_ref().is_some_and(|last| same_memory(last, brought)) => return Ok(()),
+            State::Unknown => None,
+            State::Kept { values, .. } if begins_with(values, brought) => {
+                self.last = Some(brought.clone());
+                return Ok(());
+            }
+            State::Kept { values, .. } if begins_with(brought, values) => Some(values),
+            State::Kept { .. } => {
+                self.lose(State::Differ);
+                return Ok(());
+            }
+        };
+        let bytes = brought.to_data().get_slice_memory_size()?;
+        if bytes > most {
+            self.lose(State::TooLarge);
+            return Ok(());
+        }
+        let values = match known {
+            None => copied(brought)?,
+            Some(known) => concat(&[known, &brought.slice(known.len(), brought.len() - known.len())])?,
+        };
+        self.state = State::Kept { values, bytes };
+        self.last = Some(brought.clone());
+        Ok(())
+    }
+}
+
+fn copied(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    let data = array.to_data();
+    let mut copy = MutableArrayData::new(vec![&data], false, data.len());
+    copy.try_extend(0, 0, data.len())?;
+    Ok(make_array(copy.freeze()))
+}
+
+/// One column's dictionary as it stands in the footer.
+#[derive(Serialize, Deserialize)]
+struct Entry<'a> {
+    column: usize,
+    values: Vec<Option<Cow<'a, str>>>,
+}
+
+/// The bytes of a text or binary value; none for null.
+pub(super) fn value(array: &dyn Array, place: usize) -> Option<&[u8]> {
+    if array.is_null(place) {
+        return None;
+    }
+    match array.data_type() {
+        DataType::Utf8 => Some(array.as_string::<i32>().value(place).as_bytes()),
+        DataType::LargeUtf8 => Some(array.as_string::<i64>().value(place).as_bytes()),
+        DataType::Binary => Some(array.as_binary::<i32>().value(place)),
+        DataType::LargeBinary => Some(array.as_binary::<i64>().value(place)),
+        _ => None,
+    }
+}
+
+fn texts(values: &ArrayRef) -> Vec<Option<Cow<'_, str>>> {
+    match values.data_type() {
+        DataType::Utf8 => values.as_string::<i32>().iter().map(|value| value.map(Cow::Borrowed)).collect(),
+        DataType::LargeUtf8 => values.as_string::<i64>().iter().map(|value| value.map(Cow::Borrowed)).collect(),
+        _ => {
+            let bytes = (0..values.len()).map(|place| value(values, place));
+            bytes.map(|bytes| bytes.map(|bytes| Cow::Owned(STANDARD.encode(bytes)))).collect()
+        }
+    }
+}
+
+/// The dictionaries in a footer, by the positions of their columns.
+///
+/// # Errors
+///
+/// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the text does not fit the schema.
+pub(super) fn decode(text: &str, schema: &Schema) -> Result<BTreeMap<usize, ArrayRef>> {
+    let entries: Vec<Entry<'_>> = serde_json::from_str(text)
+        .map_err(|error| Error::damaged(format!("the dictionaries in the Parquet footer cannot be read: {error}")))?;
+    let mut dictionaries = BTreeMap::new();
+    for Entry { column, values } in entries {
+        let Some(field) = schema.fields().get(column) else {
+            return Err(Error::damaged(format!("the Parquet footer has a dictionary for column {column} of fewer")));
+        };
+        let damaged = |why: &str| Error::damaged(format!("the dictionary of column `{}` {why}", field.name()));
+        let values = match field.data_type() {
+            DataType::Dictionary(_, value_type) => array_of(value_type, values).map_err(damaged)?,
+            _ => return Err(damaged("belongs to a column that is none")),
+        };
+        if dictionaries.insert(column, values).is_some() {
+            return Err(damaged("stands in the Parquet footer twice"));
+        }
+    }
+    Ok(dictionaries)
+}
+
+fn array_of(value_type: &DataType, values: Vec<Option<Cow<'_, str>>>) -> Result<ArrayRef, &'static str> {
+    let bytes = |values: Vec<Option<Cow<'_, str>>>| {
+        let decoded = values.into_iter().map(|text| text.map(|text| STANDARD.decode(text.as_bytes())).transpose());
+        decoded.collect::<Result<Vec<_>, _>>().map_err(|_| "holds a value that is no base64")
+    };
+    Ok(match value_type {
+        DataType::Utf8 => std::sync::Arc::new(StringArray::from_iter(values)),
+        DataType::LargeUtf8 => std::sync::Arc::new(LargeStringArray::from_iter(values)),
+        DataType::Binary => std::sync::Arc::new(BinaryArray::from_iter(bytes(values)?)),
+        DataType::LargeBinary => std::sync::Arc::new(LargeBinaryArray::from_iter(bytes(values)?)),
+        _ => return Err("is of another type than text or binary"),
+    })
+}

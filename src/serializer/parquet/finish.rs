@@ -1,0 +1,62 @@
+//! What the Parquet library hands out, made what was put in.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{FieldRef, SchemaRef};
+
+use super::mend;
+use super::restore::{Dictionary, Restorer};
+use crate::error::{Error, Result};
+
+/// Finishes the batches of a scan, one after the other.
+#[derive(Clone)]
+pub(super) struct Finishing {
+    schema: SchemaRef,
+    columns: Vec<Column>,
+}
+
+#[derive(Clone)]
+struct Column {
+    needs_mending: bool,
+    restorer: Option<Restorer>,
+}
+
+impl Finishing {
+    /// For batches of this schema, with the dictionary of each column that has a kept one.
+    pub(super) fn new(schema: SchemaRef, kept: Vec<Option<Arc<Dictionary>>>) -> Self {
+        let column = |(field, kept): (&FieldRef, Option<Arc<Dictionary>>)| Column {
+            needs_mending: mend::needs_mending(field.data_type()),
+            restorer: kept.map(Restorer::new),
+        };
+        let columns = schema.fields().iter().zip(kept).map(column).collect();
+        Self { schema, columns }
+    }
+
+    /// The batch as it was put.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the file does not hold what it says of itself.
+    pub(super) fn finish(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let columns = batch.columns().iter().zip(&mut self.columns).zip(self.schema.fields());
+        let columns = columns.map(|((array, column), field)| column.finished(array, field));
+        // The reader forgets the schema's metadata.
+        RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<_>>()?).map_err(misfit)
+    }
+}
+
+impl Column {
+    fn finished(&mut self, array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
+        if let Some(restorer) = &mut self.restorer {
+            let restored = restorer.restored(array);
+            return restored.map_err(|error| error.within(format!("column `{}`", field.name())));
+        }
+        if self.needs_mending { mend::mended(array).map_err(misfit) } else { Ok(array.clone()) }
+    }
+}
+
+/// The error for columns that do not fit the file's own schema.
+pub(super) fn misfit(error: arrow::error::ArrowError) -> Error {
+    Error::damaged(format!("the Parquet file does not hold its own schema: {error}"))
+}

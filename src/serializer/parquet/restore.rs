@@ -1,0 +1,124 @@
+//! Dictionaries of the file's row groups made those that the table came with.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, OnceLock};
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, downcast_dictionary_array, new_empty_array,
+};
+use arrow::datatypes::{ArrowDictionaryKeyType, ArrowNativeType, DataType};
+use hashbrown::HashTable;
+
+use super::dictionaries::value;
+use crate::error::{Error, Result};
+use crate::serializer::same::same_memory;
+
+/// A column's dictionary as it was kept, with the places of its values.
+pub(super) struct Dictionary {
+    values: ArrayRef,
+    places: OnceLock<HashTable<usize>>,
+    hasher: RandomState,
+}
+
+impl Dictionary {
+    pub(super) fn new(values: ArrayRef) -> Self {
+        Self { values, places: OnceLock::new(), hasher: RandomState::new() }
+    }
+
+    /// Where a value stands; of equal ones, the first.
+    fn place(&self, wanted: &[u8]) -> Option<usize> {
+        let places = self.places.get_or_init(|| self.index());
+        let equal = |place: &usize| value(&self.values, *place) == Some(wanted);
+        places.find(self.hasher.hash_one(wanted), equal).copied()
+    }
+
+    fn index(&self) -> HashTable<usize> {
+        let mut places = HashTable::with_capacity(self.values.len());
+        let hash = |place: &usize| self.hasher.hash_one(value(&self.values, *place).unwrap_or_default());
+        for (place, bytes) in (0..self.values.len()).filter_map(|place| Some((place, value(&self.values, place)?))) {
+            let equal = |other: &usize| value(&self.values, *other) == Some(bytes);
+            places.entry(self.hasher.hash_one(bytes), equal, hash).or_insert(place);
+        }
+        places
+    }
+
+    /// An array of no rows that has the dictionary.
+    pub(super) fn empty(&self, data_type: &DataType) -> ArrayRef {
+        new_empty_array(data_type).as_any_dictionary().with_values(self.values.clone())
+    }
+}
+
+/// Gives the arrays of one column its dictionary, one after the other.
+#[derive(Clone)]
+pub(super) struct Restorer {
+    dictionary: Arc<Dictionary>,
+    /// The batches of a row group share a dictionary, which is looked up once.
+    last: Option<(ArrayRef, Keys)>,
+}
+
+/// What becomes of the keys of an array.
+#[derive(Clone)]
+enum Keys {
+    /// They stay, since the dictionary begins with their values.
+    Same,
+    /// Each becomes the one that stands here in its place.
+    Moved(ArrayRef),
+}
+
+impl Restorer {
+    pub(super) fn new(dictionary: Arc<Dictionary>) -> Self {
+        Self { dictionary, last: None }
+    }
+
+    /// The same rows, with the column's dictionary.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the dictionary does not hold a value, or holds it where the
+    /// keys do not reach.
+    pub(super) fn restored(&mut self, array: &ArrayRef) -> Result<ArrayRef> {
+        downcast_dictionary_array!(
+            array => self.typed(array),
+            _ => Err(Error::damaged("a column with a dictionary in the Parquet footer is none"))
+        )
+    }
+
+    fn typed<K: ArrowDictionaryKeyType>(&mut self, array: &DictionaryArray<K>) -> Result<ArrayRef> {
+        let (keys, found) = (array.keys(), array.values());
+        if found.is_empty() && keys.null_count() < keys.len() {
+            return Err(Error::damaged("a row of a Parquet column stands for a value of an empty dictionary"));
+        }
+        let become_of = match &self.last {
+            Some((last, known)) if same_memory(last, found) => known.clone(),
+            _ => self.keys_of::<K>(found)?,
+        };
+        self.last = Some((found.clone(), become_of.clone()));
+        let values = self.dictionary.values.clone();
+        Ok(match become_of {
+            Keys::Same => Arc::new(array.with_values(values)),
+            Keys::Moved(moved) => {
+                let moved = moved.as_primitive::<K>().values();
+                // A null's key may be anything.
+                let keys: PrimitiveArray<K> = keys.unary(|key| moved.get(key.as_usize()).copied().unwrap_or_default());
+                let array = DictionaryArray::try_new(keys, values);
+                Arc::new(array.map_err(|error| Error::damaged(format!("a kept dictionary does not fit: {error}")))?)
+            }
+        })
+    }
+
+    fn keys_of<K: ArrowDictionaryKeyType>(&self, found: &ArrayRef) -> Result<Keys> {
+        let place = |position: usize| {
+            let place = value(found, position).and_then(|bytes| self.dictionary.place(bytes));
+            place.ok_or_else(|| Error::damaged("a value of its rows is not in its dictionary in the Parquet footer"))
+        };
+        let places = (0..found.len()).map(place).collect::<Result<Vec<usize>>>()?;
+        if places.iter().enumerate().all(|(position, place)| position == *place) {
+            return Ok(Keys::Same);
+        }
+        let keys = places.into_iter().map(K::Native::from_usize).collect::<Option<Vec<K::Native>>>();
+        let keys = keys.ok_or_else(|| {
+            Error::damaged("its dictionary in the Parquet footer holds a value where its keys do not reach")
+        })?;
+        Ok(Keys::Moved(Arc::new(PrimitiveArray::<K>::from_iter_values(keys))))
+    }
+}
