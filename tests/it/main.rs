@@ -35,6 +35,7 @@ mod roundtrip;
 mod script;
 mod secrets;
 mod servers;
+mod statistics;
 mod support;
 mod synced;
 mod unfinished;

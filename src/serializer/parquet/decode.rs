@@ -15,11 +15,13 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use tokio::sync::mpsc;
 
-use super::{EXTENTS_KEY, ROWS_KEY, footer, mend};
+use super::{EXTENTS_KEY, ROWS_KEY, footer, mend, statistics};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
-use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
+use crate::serializer::{
+    CheckedSource, ColumnStatistics, ReadPlan, Source, TableReader, guarded, read_range, read_section,
+};
 
 /// The four bytes that a Parquet file begins and ends with.
 const MAGIC: &[u8] = b"PAR1";
@@ -132,6 +134,11 @@ impl TableReader for ParquetTable {
             }
         }
         Some(bytes)
+    }
+
+    fn column_statistics(&self) -> Result<Option<Vec<ColumnStatistics>>> {
+        let bytes = self.column_bytes().unwrap_or_default();
+        guarded(|| statistics::column_statistics(self.metadata.metadata(), &self.schema, &bytes)).map(Some)
     }
 
     fn batches(&self, plan: ReadPlan) -> BoxStream<'static, Result<RecordBatch>> {

@@ -11,6 +11,7 @@ mod encode;
 mod footer;
 mod mend;
 mod narrow;
+mod statistics;
 
 use std::sync::Arc;
 
