@@ -350,6 +350,10 @@ impl Source for PartSource {
         }
     }
 
+    async fn map(&self) -> bool {
+        self.object.map().await
+    }
+
     async fn distrust(&self) -> bool {
         self.object.distrust().await
     }

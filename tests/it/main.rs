@@ -22,6 +22,7 @@ mod generate;
 mod golden;
 mod hostile;
 mod interop;
+mod mapped;
 mod mended;
 mod options;
 mod outside;
