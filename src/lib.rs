@@ -72,7 +72,7 @@ pub use literal::{Literal, NoResult, ResultLiteral, ResultRecord};
 pub use query::{Query, Rows};
 pub use reference::{Descriptor, Key, Origin, Part, ResultReference, Section, Version, WriteId, Written};
 pub use result::{Producer, TaskResult, TaskResults};
-pub use serializer::{Registry, Serializer};
+pub use serializer::{ColumnStatistics, Registry, Serializer};
 pub use storage::{CacheSettings, Configuration, Setting};
 pub use store::{
     Condition, Copied, Copying, Delete, Deletion, Finding, IntoTarget, List, Opened, Page, Progress, Put, ResultStore,

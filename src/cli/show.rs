@@ -12,6 +12,7 @@ use super::{output, terminal, units, versions};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::reference::{ResultReference, Written};
+use crate::serializer::ColumnStatistics;
 use crate::snippet::{Place, snippets};
 use crate::store::{Opened, ResultStore, VersionEntry};
 
@@ -35,7 +36,7 @@ struct Facts<'a> {
     kind: &'static str,
     schema: Option<SchemaRef>,
     rows: Option<u64>,
-    column_bytes: Option<Vec<u64>>,
+    statistics: Option<Vec<ColumnStatistics>>,
     versions: Vec<VersionEntry>,
     places: Vec<Place>,
 }
@@ -49,7 +50,7 @@ async fn gather<'a>(store: &ResultStore, opened: &'a Opened) -> Result<Facts<'a>
         kind: opened.kind(),
         schema: opened.schema(),
         rows: opened.rows(),
-        column_bytes: opened.column_bytes().await?,
+        statistics: opened.column_statistics().await?,
         versions: store.versions(reference.key()).await?,
         places: parts.iter().map(|part| Place::new(&root, &part.path)).collect(),
     })
@@ -58,11 +59,16 @@ async fn gather<'a>(store: &ResultStore, opened: &'a Opened) -> Result<Facts<'a>
 fn as_json(facts: &Facts<'_>) -> Json {
     let columns = facts.schema.as_ref().map(|schema| {
         let columns = schema.fields().iter().enumerate().map(|(position, field)| {
+            let known = facts.statistics.as_ref().and_then(|statistics| statistics.get(position));
             json!({
                 "name": field.name(),
                 "type": field.data_type().to_string(),
                 "nullable": field.is_nullable(),
-                "bytes": facts.column_bytes.as_ref().and_then(|bytes| bytes.get(position)),
+                "bytes": known.map(|known| known.bytes),
+                "nulls": known.and_then(|known| known.nulls),
+                "min": known.and_then(ColumnStatistics::display_min),
+                "max": known.and_then(ColumnStatistics::display_max),
+                "exact": known.map(|known| known.exact),
             })
         });
         columns.collect::<Vec<_>>()
@@ -84,7 +90,7 @@ fn as_text(context: &Context, facts: &Facts<'_>) -> String {
     let mut text = grid::render(&properties(context, facts), None);
     if let Some(schema) = &facts.schema {
         text.push('\n');
-        text.push_str(&grid::render(&schema_columns(schema, facts.column_bytes.as_deref()), terminal::width()));
+        text.push_str(&grid::render(&schema_columns(schema, facts.statistics.as_deref()), terminal::width()));
     }
     let snippets = snippets(facts.reference);
     if !snippets.is_empty() {
@@ -147,20 +153,38 @@ fn describe(written: &Written, context: &Context, add: &mut impl FnMut(&str, Str
     }
 }
 
-fn schema_columns(schema: &SchemaRef, bytes: Option<&[u64]>) -> Vec<Column> {
+fn schema_columns(schema: &SchemaRef, statistics: Option<&[ColumnStatistics]>) -> Vec<Column> {
     let mut name = Column::text("COLUMN");
     let mut kind = Column::text("TYPE");
     let mut null = Column::text("NULL");
-    let mut size = Column::number("SIZE");
-    for (position, field) in schema.fields().iter().enumerate() {
+    for field in schema.fields() {
         name.cells.push(terminal::escape(field.name()));
         kind.cells.push(terminal::escape(&field.data_type().to_string()));
         null.cells.push(if field.is_nullable() { "yes" } else { "no" }.into());
-        size.cells
-            .push(bytes.and_then(|bytes| bytes.get(position)).map_or_else(|| "-".into(), |size| units::bytes(*size)));
     }
-    match bytes {
-        Some(_) => vec![name, kind, null, size],
-        None => vec![name, kind, null],
+    let mut columns = vec![name, kind, null];
+    if let Some(statistics) = statistics {
+        columns.extend(statistics_columns(statistics));
     }
+    columns
+}
+
+fn statistics_columns(statistics: &[ColumnStatistics]) -> [Column; 4] {
+    let mut nulls = Column::number("NULLS");
+    let mut least = Column::text("MIN");
+    let mut greatest = Column::text("MAX");
+    let mut size = Column::number("SIZE");
+    let absent = || "-".to_owned();
+    for known in statistics {
+        let bound = |sign: &str, text: Option<String>| match text {
+            Some(text) if known.exact => terminal::escape(&text),
+            Some(text) => format!("{sign} {}", terminal::escape(&text)),
+            None => absent(),
+        };
+        nulls.cells.push(known.nulls.map_or_else(absent, units::count));
+        least.cells.push(bound("≥", known.display_min()));
+        greatest.cells.push(bound("≤", known.display_max()));
+        size.cells.push(units::bytes(known.bytes));
+    }
+    [nulls, least, greatest, size]
 }

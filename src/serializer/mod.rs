@@ -25,6 +25,7 @@ mod same;
 mod short_form;
 mod sink;
 mod source;
+mod statistics;
 mod tray;
 
 use std::fmt::Debug;
@@ -47,6 +48,7 @@ pub use self::parquet::Parquet;
 pub use self::registry::{Factory, IntoSerializer, Registry, SerializerChoice};
 pub use self::sink::{EncodedPart, Ending, Output, Sink};
 pub use self::source::{CheckedSource, Source, read_range, read_section};
+pub use self::statistics::ColumnStatistics;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::reference::Descriptor;
@@ -168,6 +170,15 @@ pub trait TableReader: Send + Sync {
     /// The stored bytes of each column, where the format keeps columns apart.
     fn column_bytes(&self) -> Option<Vec<u64>> {
         None
+    }
+
+    /// The statistics of each top-level column, where the format keeps some; reads no data.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Damaged`] if they cannot be made sense of.
+    fn column_statistics(&self) -> Result<Option<Vec<ColumnStatistics>>> {
+        Ok(None)
     }
 
     /// The rows and columns of `plan`, in the part's order; the batches' schema is the part's, projected.

@@ -103,6 +103,11 @@ impl CachedObject {
         whole.ok_or_else(|| Error::internal("a read through the cache lost a range"))
     }
 
+    /// Maps a local file; see [`Object::map`]. What is read through the cache is not mapped.
+    pub(crate) async fn map(&self) -> bool {
+        self.cache.is_none() && self.object.map().await
+    }
+
     /// Told that what was read is not what was written: forgets what the cache has of it, so that every later read
     /// comes from the storage. Whether something had come from the cache, so that reading again is worth it.
     pub(crate) async fn distrust(&self) -> bool {

@@ -14,6 +14,7 @@ pub(crate) mod disk_cache;
 mod failure;
 mod local;
 mod location;
+mod mapped;
 mod meaning;
 mod object;
 mod options;

@@ -11,6 +11,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, GetResult, GetResultPayload, ObjectStore, ObjectStoreExt};
 
 use super::failure::may_be_too_short;
+use super::mapped::MappedFile;
 use super::{failure, is_absent};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -24,6 +25,8 @@ const PIECE_BYTES: usize = 8 * 1024 * 1024;
 const REQUESTS: usize = 16;
 /// An object up to this size is fetched whole by its first read, and no other is needed.
 const WHOLE_BYTES: u64 = 1024 * 1024;
+/// A smaller file is copied faster than it is mapped.
+const MAPPED_BYTES: u64 = 64 * 1024;
 /// How many pieces are read at once by whoever reads everything.
 const PIECES: usize = 2;
 
@@ -44,6 +47,7 @@ enum Opened {
     Not,
     Whole(Bytes),
     File(Arc<File>),
+    Mapped(Arc<MappedFile>),
     Tagged(Option<String>),
 }
 
@@ -90,6 +94,7 @@ impl Object {
                 let fetched = self.read_file(file, requests.clone()).await?;
                 (requests, fetched)
             }
+            Opened::Mapped(mapped) => return self.read_mapped(mapped, ranges).await,
             Opened::Tagged(tag) => {
                 let requests = coalesced(ranges, GAP_BYTES);
                 let fetched = self.fetch_in_pieces(tag, &requests).await?;
@@ -102,6 +107,24 @@ impl Object {
             }
         };
         cut(ranges, &requests, &fetched)
+    }
+
+    /// Maps the object into memory if it is a local file that was opened by an earlier read. Whether it is mapped now:
+    /// then every later read gives slices of the mapping, and copies nothing.
+    pub(crate) async fn map(&self) -> bool {
+        let file = match self.opened() {
+            Opened::Mapped(_) => return true,
+            // Elsewhere a mapped file cannot be deleted.
+            Opened::File(file) if self.size >= MAPPED_BYTES && cfg!(unix) => file,
+            _ => return false,
+        };
+        let size = position(self.size);
+        // What cannot be mapped can still be read, or says then why not.
+        let Ok(Ok(mapped)) = tokio::task::spawn_blocking(move || MappedFile::new(file, size)).await else {
+            return false;
+        };
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Opened::Mapped(Arc::new(mapped));
+        true
     }
 
     /// All its bytes, in pieces of `step` bytes; of an empty object one piece without any.
@@ -250,8 +273,17 @@ impl Object {
     }
 
     async fn read_file(&self, file: Arc<File>, ranges: Vec<Range<u64>>) -> Result<Vec<Bytes>> {
-        let reading = move || ranges.iter().map(|range| read_at(&file, range)).collect::<io::Result<Vec<Bytes>>>();
-        let read = tokio::task::spawn_blocking(reading).await;
+        self.blocking(move || ranges.iter().map(|range| read_at(&file, range)).collect()).await
+    }
+
+    async fn read_mapped(&self, mapped: Arc<MappedFile>, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let ranges: Vec<_> = ranges.iter().map(|range| position(range.start)..position(range.end)).collect();
+        self.blocking(move || mapped.read(&ranges)).await
+    }
+
+    /// Reads a local file on a thread that may wait.
+    async fn blocking(&self, read: impl FnOnce() -> io::Result<Vec<Bytes>> + Send + 'static) -> Result<Vec<Bytes>> {
+        let read = tokio::task::spawn_blocking(read).await;
         let read = read.map_err(|error| Error::internal(format!("a read ended early: {error}")))?;
         read.map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => self.changed("it was cut short while it was read"),

@@ -16,7 +16,7 @@ use super::{Inner, Scan, Target, delete, layout, schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::literal::Literal;
 use crate::reference::{Descriptor, Key, Part, ResultReference, Version};
-use crate::serializer::{Readable, Serializer, Source, TableReader};
+use crate::serializer::{ColumnStatistics, Readable, Serializer, Source, TableReader};
 use crate::storage::{CachedObject, Object};
 use crate::value::Value;
 
@@ -117,6 +117,31 @@ impl Opened {
             });
         }
         Ok(total)
+    }
+
+    /// Nulls, least and greatest value of each top-level column, over all parts; none for what is no table, and where
+    /// the format keeps no statistics, as Arrow files do not. Reads the footers, and no data.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Damaged`], or what the storage fails with.
+    pub async fn column_statistics(&self) -> Result<Option<Vec<ColumnStatistics>>> {
+        let read = async {
+            let Some(schema) = &self.schema else { return Ok(None) };
+            let mut columns: Vec<Vec<(u64, ColumnStatistics)>> = vec![Vec::new(); schema.fields().len()];
+            for part in 0..self.parts.len() {
+                let table = self.table(part).await?;
+                let path = self.parts().nth(part).map(|part| part.path.clone()).unwrap_or_default();
+                let Some(statistics) = table.column_statistics().map_err(naming(path))? else { return Ok(None) };
+                for (column, statistics) in columns.iter_mut().zip(statistics) {
+                    column.push((table.rows(), statistics));
+                }
+            }
+            let fields = schema.fields().iter().zip(&columns);
+            let merged = fields.map(|(field, pieces)| ColumnStatistics::merged(field.name(), pieces));
+            merged.collect::<Result<Vec<_>>>().map(Some)
+        };
+        read.await.map_err(|error| error.during("statistics", &self.reference))
     }
 
     /// Reads some columns and rows of a table; see [`Scan`].
@@ -323,6 +348,10 @@ impl Source for PartSource {
             Err(error) => Err(self.explained(error).await),
             read => read,
         }
+    }
+
+    async fn map(&self) -> bool {
+        self.object.map().await
     }
 
     async fn distrust(&self) -> bool {

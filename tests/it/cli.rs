@@ -285,6 +285,9 @@ fn what_is_attached_is_shown_and_cannot_control_a_terminal() {
     assert_eq!(json["kind"], "table");
     assert_eq!(json["columns"][2]["name"], "fare");
     assert!(json["columns"][2]["bytes"].as_u64().is_some(), "{json}");
+    assert_eq!(json["columns"][2]["min"], "1.5");
+    assert_eq!((&json["columns"][2]["nulls"], &json["columns"][2]["exact"]), (&1.into(), &true.into()));
+    assert!(shown.contains("MIN") && shown.contains("2.25"), "{shown}");
     let part = json["files"][0].as_str().unwrap();
     assert_eq!(&fs::read(part).unwrap()[..4], b"PAR1");
 }

@@ -207,6 +207,9 @@ async fn read(serializer: &dyn Serializer, part: Part, bytes: Vec<u8>) -> coldfr
     let Readable::Table(table) = serializer.open(Arc::new(Given(part, bytes.into())), BUDGET).await? else {
         return Ok(0);
     };
+    for column in table.column_statistics()?.into_iter().flatten() {
+        let _ = (column.display_min(), column.display_max());
+    }
     let plan = ReadPlan { columns: None, rows: 0..table.rows(), batch_rows: 1_000, batch_bytes: BUDGET / 8 };
     let mut batches = table.batches(plan);
     let mut rows = 0;

@@ -54,8 +54,12 @@ fn malformed() -> Error {
 }
 
 impl ArrowTable {
-    pub(super) async fn open(source: Arc<dyn Source>, memory: usize) -> Result<Self> {
+    /// Opens a part; where its messages are `plain`, which is not compressed, batches may be slices of a mapped file.
+    pub(super) async fn open(source: Arc<dyn Source>, plain: bool, memory: usize) -> Result<Self> {
         let (footer, data_end) = read_footer(&*source).await?;
+        if plain {
+            source.map().await;
+        }
         let parsed = guarded(|| Parsed::try_new(&footer, data_end))?;
         let checked = CheckedSource::new(source.clone(), &parsed.runs, parsed.extents.as_ref())?;
         let file = File {

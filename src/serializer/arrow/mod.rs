@@ -106,6 +106,6 @@ impl Serializer for Arrow {
     }
 
     async fn open(&self, source: Arc<dyn Source>, memory: usize) -> Result<Readable> {
-        Ok(Readable::Table(Arc::new(decode::ArrowTable::open(source, memory).await?)))
+        Ok(Readable::Table(Arc::new(decode::ArrowTable::open(source, self.compression.is_none(), memory).await?)))
     }
 }

@@ -18,11 +18,13 @@ use tokio::sync::mpsc;
 
 use super::finish::{Finishing, misfit};
 use super::restore::Dictionary;
-use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, dictionaries, footer};
+use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, dictionaries, footer, statistics};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
-use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
+use crate::serializer::{
+    CheckedSource, ColumnStatistics, ReadPlan, Source, TableReader, guarded, read_range, read_section,
+};
 
 /// The four bytes that a Parquet file begins and ends with.
 const MAGIC: &[u8] = b"PAR1";
@@ -149,6 +151,11 @@ impl TableReader for ParquetTable {
             }
         }
         Some(bytes)
+    }
+
+    fn column_statistics(&self) -> Result<Option<Vec<ColumnStatistics>>> {
+        let bytes = self.column_bytes().unwrap_or_default();
+        guarded(|| statistics::column_statistics(self.metadata.metadata(), &self.schema, &bytes)).map(Some)
     }
 
     fn batches(&self, plan: ReadPlan) -> BoxStream<'static, Result<RecordBatch>> {

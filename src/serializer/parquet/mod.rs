@@ -14,6 +14,7 @@ mod footer;
 mod mend;
 mod narrow;
 mod restore;
+mod statistics;
 
 use std::sync::Arc;
 

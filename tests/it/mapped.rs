@@ -1,0 +1,187 @@
+//! Uncompressed Arrow files on a local disk are mapped: batches lie where the file lies, and are checked all the same.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::compute::concat_batches;
+use arrow::datatypes::DataType;
+use coldframe::{ErrorKind, ResultReference, ResultStore, Table};
+use futures::StreamExt;
+
+use crate::support::{batch_of, every_type, local, numbers};
+
+/// A table of every type, large enough to be worth a mapping.
+fn large() -> RecordBatch {
+    let batch = batch_of(every_type());
+    let batches = vec![batch; 3_000];
+    concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+fn file_of(folder: &Path, reference: &ResultReference) -> PathBuf {
+    let parts = &reference.written().unwrap().parts;
+    assert_eq!(parts.len(), 1);
+    folder.join(&parts[0].path)
+}
+
+/// Where this process has mapped a file.
+fn mappings(file: &Path) -> Vec<Range<usize>> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let name = file.to_str().unwrap();
+    let of_file = maps.lines().filter(|line| line.trim_end_matches(" (deleted)").ends_with(name));
+    let range = |line: &str| {
+        let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+        usize::from_str_radix(start, 16).unwrap()..usize::from_str_radix(end, 16).unwrap()
+    };
+    of_file.map(range).collect()
+}
+
+/// Buffers of an array that do not lie in the mapping.
+fn outside(data: &ArrayData, mapping: &[Range<usize>]) -> usize {
+    let nulls = data.nulls().map(|nulls| nulls.buffer());
+    let lies_inside = |start: usize, length: usize| {
+        mapping.iter().any(|mapped| mapped.start <= start && start + length <= mapped.end)
+    };
+    let copied =
+        |buffer: &&arrow::buffer::Buffer| !buffer.is_empty() && !lies_inside(buffer.as_ptr().addr(), buffer.len());
+    let here = data.buffers().iter().chain(nulls).filter(copied).count();
+    here + data.child_data().iter().map(|child| outside(child, mapping)).sum::<usize>()
+}
+
+async fn read(store: &ResultStore, reference: &ResultReference) -> coldframe::Result<Table> {
+    store.scan(reference).collect().await
+}
+
+#[tokio::test]
+async fn batches_lie_in_the_mapping() {
+    let (folder, store) = local().await;
+    let table = large();
+    let reference = store.put("a/table", table.clone()).serializer("arrow").await.unwrap();
+    let file = file_of(folder.path(), &reference);
+    let read = read(&store, &reference).await.unwrap();
+    let mapping = mappings(&file);
+    assert_eq!(mapping.len(), 1);
+    let mut buffers = 0;
+    for batch in read.batches() {
+        for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+            assert_eq!(outside(&column.to_data(), &mapping), 0, "{} has buffers in other memory", field.name());
+            buffers += column.to_data().buffers().len();
+        }
+    }
+    assert!(buffers > 50, "only {buffers} buffers");
+    assert_eq!(read.to_batch().unwrap(), table);
+}
+
+#[tokio::test]
+async fn batches_outlive_the_file_and_the_store() {
+    let (folder, store) = local().await;
+    let reference = store.put("a/table", numbers(300_000)).serializer("arrow").await.unwrap();
+    let file = file_of(folder.path(), &reference);
+    let opened = store.open_result(&reference).await.unwrap();
+    let mut batches = opened.scan().batches().await.unwrap();
+    let first = batches.next().await.unwrap().unwrap();
+    fs::remove_file(&file).unwrap();
+    let mut all = vec![first];
+    while let Some(batch) = batches.next().await {
+        all.push(batch.unwrap());
+    }
+    drop((batches, opened, store, folder));
+    assert_eq!(mappings(&file).len(), 1);
+    assert_eq!(concat_batches(&all[0].schema(), &all).unwrap(), numbers(300_000));
+    drop(all);
+    assert!(mappings(&file).is_empty());
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_found_before_its_batch_is_handed_out() {
+    let (folder, store) = local().await;
+    let reference = store.put("a/table", numbers(3_000_000)).serializer("arrow").await.unwrap();
+    let part = &reference.written().unwrap().parts[0];
+    let file = fs::OpenOptions::new().read(true).write(true).open(file_of(folder.path(), &reference)).unwrap();
+    let flip = |at: u64| {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    };
+    let last = part.size - part.footer.as_ref().unwrap().size - 100_000;
+    // After it is open and mapped, and before.
+    let opened = store.open_result(&reference).await.unwrap();
+    assert_eq!(opened.scan().head(1).collect().await.unwrap().rows(), 1);
+    flip(last);
+    for opened in [opened, store.open_result(&reference).await.unwrap()] {
+        let mut batches = opened.scan().batches().await.unwrap();
+        let mut rows = 0;
+        let error = loop {
+            match batches.next().await.unwrap() {
+                Ok(batch) => rows += batch.num_rows(),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::Damaged);
+        assert!(error.to_string().contains(&part.path), "{error}");
+        assert!(rows > 0 && rows < 3_000_000, "{rows} rows came before the damage");
+        assert_eq!(opened.scan().columns(["id"]).collect().await.unwrap_err().kind(), ErrorKind::Damaged);
+    }
+    flip(last);
+    assert_eq!(read(&store, &reference).await.unwrap().rows(), 3_000_000);
+    flip(part.size - 20);
+    assert_eq!(read(&store, &reference).await.unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[tokio::test]
+async fn a_file_that_was_cut_short_is_damage_and_no_signal() {
+    let (folder, store) = local().await;
+    let reference = store.put("a/table", numbers(3_000_000)).serializer("arrow").await.unwrap();
+    let path = file_of(folder.path(), &reference);
+    let opened = store.open_result(&reference).await.unwrap();
+    assert_eq!(opened.scan().head(1).collect().await.unwrap().rows(), 1);
+    assert_eq!(mappings(&path).len(), 1);
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1_000_000).unwrap();
+    let error = opened.scan().collect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert!(error.to_string().contains("cut short"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_compressed_or_small_is_not_mapped() {
+    let (folder, store) = local().await;
+    for (serializer, rows, mapped) in
+        [("arrow", 100_000, 1), ("arrow", 100, 0), ("arrow/lz4", 100_000, 0), ("parquet", 100_000, 0)]
+    {
+        let reference = store.put("a/table", numbers(rows)).serializer(serializer).await.unwrap();
+        let opened = store.open_result(&reference).await.unwrap();
+        let table = opened.scan().collect().await.unwrap();
+        assert_eq!(mappings(&file_of(folder.path(), &reference)).len(), mapped, "{serializer}");
+        assert_eq!(table.to_batch().unwrap(), numbers(rows));
+    }
+}
+
+/// A dictionary that grows from batch to batch is put together anew; its keys still lie in the file.
+#[tokio::test]
+async fn dictionaries_that_grow_are_read() {
+    let (folder, store) = local().await;
+    let batch = |first: i32| {
+        let values: ArrayRef =
+            Arc::new(StringArray::from_iter_values((first..first + 10).map(|n| format!("value {n}"))));
+        let keys = Int32Array::from_iter_values((0..50_000).map(|row| row % 10));
+        RecordBatch::try_from_iter([("d", Arc::new(DictionaryArray::new(keys, values)) as ArrayRef)]).unwrap()
+    };
+    let batches = vec![batch(0), batch(10), batch(20)];
+    let schema = batches[0].schema();
+    let given = coldframe::Batches::from_batches(schema.clone(), batches.clone());
+    let reference = store.put("a/table", given).serializer("arrow").await.unwrap();
+    let found = read(&store, &reference).await.unwrap();
+    let mapping = mappings(&file_of(folder.path(), &reference));
+    let text = |batch: &RecordBatch| arrow::compute::cast(batch.column(0), &DataType::Utf8).unwrap();
+    for (found, given) in found.batches().iter().zip(&batches) {
+        assert_eq!(&text(found), &text(given));
+        let keys = found.column(0).as_dictionary::<arrow::datatypes::Int32Type>().keys().to_data();
+        assert_eq!(outside(&keys, &mapping), 0);
+    }
+    assert_eq!(found.rows(), 150_000);
+}
