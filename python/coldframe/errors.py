@@ -53,6 +53,12 @@ class NotFoundError(ColdframeError, FileNotFoundError):
     kind = "not_found"
 
 
+class ColumnNotFoundError(NotFoundError, KeyError):
+    """The table has no such column."""
+
+    __str__ = ColdframeError.__str__
+
+
 class GoneError(NotFoundError):
     """It was there and is not any more (deleted or expired): compute the result again."""
 

@@ -82,7 +82,7 @@ class Content:
     rows: int | None = None
 
 
-def prepare(key: str, value: Any, serializer: Any, wanted: Wanted) -> Content:
+def prepare(store: _coldframe.Store, key: str, value: Any, serializer: Any, wanted: Wanted) -> Content:
     """The content for a value, with its serializer, source and losses said in `wanted`.
 
     Raises for what cannot be put, and, if the put is strict, LossyError for what would lose something; else there is
@@ -96,7 +96,7 @@ def prepare(key: str, value: Any, serializer: Any, wanted: Wanted) -> Content:
         wanted.serializer = choice.text
     content, losses = _content(value, choice, wanted)
     if content.content.schema is not None:
-        losses = [*losses, *_coldframe.losses(content.content, wanted.serializer)]
+        losses = [*losses, *json.loads(store.losses(content.content, wanted.serializer))]
     _tell(key, losses, wanted.strict)
     return content
 

@@ -20,5 +20,7 @@ def value(opened: _coldframe.Opened, *, allow_pickle: bool, type: Any) -> Any:
     reader = serializers.reader(descriptor)
     if reader is None:
         return opened.bytes() or b""
-    reader.check(allow_pickle=allow_pickle)
+    if reader.descriptor["type"] == "pickle" and not allow_pickle:
+        # Says why, before anything is read.
+        reader.loads(b"", allow_pickle=False)
     return reader.loads(opened.bytes() or b"", allow_pickle=allow_pickle)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coldframe import card, frames
-from coldframe.errors import InvalidInputError
+from coldframe.errors import ColumnNotFoundError, InvalidInputError
 from coldframe.progress import Progress
 from coldframe.schema import Schema
 
@@ -87,7 +88,13 @@ class Scan:
 
     def _names(self) -> list[str] | None:
         """The stored names of the columns that were asked for."""
-        if self._columns is None or all(isinstance(column, str) for column in self._columns):
+        if self._columns is None:
+            return None
+        if all(isinstance(column, str) for column in self._columns):
+            known = Schema(self._open().schema).names
+            for column in self._columns:
+                if column not in known:
+                    raise no_such_column(column, known, self._name)
             return self._columns
         schema, source = self._pandas()
         from coldframe.frames.pandas import stored_columns
@@ -96,8 +103,7 @@ class Scan:
 
     def _pandas(self) -> tuple[pyarrow.Schema, dict[str, Any]]:
         pyarrow = frames.require("pyarrow", "to read pandas frames")
-        opened = self._open()
-        return pyarrow.schema(opened.schema), self._source()
+        return pyarrow.schema(self._open().schema), self._source()
 
     def _source(self) -> dict[str, Any]:
         import json
@@ -290,6 +296,14 @@ class Selection:
         self.limit = limit
         self.tail = tail
         self.batch_rows = batch_rows
+
+
+def no_such_column(column: str, known: Sequence[str], result: str) -> ColumnNotFoundError:
+    """The error for a column that is not there, with the one that was probably meant."""
+    near = difflib.get_close_matches(column, known, 1)
+    listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+    hint = f"did you mean `{near[0]}`?" if near else f"the columns are: {listed}"
+    return ColumnNotFoundError(f"there is no column `{column}`", hint=hint, operation="scan", subject=result)
 
 
 def _spoken(kind: str) -> str:

@@ -121,7 +121,7 @@ class Store:
         if not isinstance(key, str):
             hint = "put(key, value): the key comes first" if isinstance(value, str) else None
             raise WrongTypeError(f"key: text is expected, and this is a {type(key).__qualname__}", hint=hint)
-        prepared = prepare(key, value, serializer, wanted)
+        prepared = prepare(self._native, key, value, serializer, wanted)
         with Progress(f"put {key}", prepared.rows, self._progress if progress is None else progress) as shown:
             return ResultReference(self._native.put(key, prepared.content, wanted, shown), self)
 

@@ -7,7 +7,7 @@ use arrow::array::{RecordBatch, RecordBatchReader};
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use bytes::Bytes;
-use coldframe::{Batches, Error, IntoContent};
+use coldframe::{Batches, Error, IntoContent, Shape};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -36,6 +36,11 @@ enum Kind {
 impl Content {
     fn new(schema: Option<SchemaRef>, kind: Kind) -> Self {
         Self { schema, kind: Mutex::new(Some(kind)) }
+    }
+
+    /// What kind of value it is, if it is a table.
+    pub(crate) fn shape(&self) -> Option<Shape> {
+        self.schema.clone().map(Shape::Table)
     }
 
     /// The content; items of a Python iterator are pulled by whoever waits.

@@ -106,9 +106,13 @@ impl Opened {
         py: Python<'_>,
     ) -> PyResult<Option<Vec<(String, Option<u64>, Option<u64>, Option<String>, Option<String>)>>> {
         let opened = self.0.clone();
-        let bytes = Waiting::new(None).run(py, async move { opened.column_bytes().await })?;
-        let (Some(schema), Some(bytes)) = (self.0.schema(), bytes) else { return Ok(None) };
-        let columns = schema.fields().iter().zip(bytes);
-        Ok(Some(columns.map(|(field, bytes)| (field.name().clone(), Some(bytes), None, None, None)).collect()))
+        let found = Waiting::new(None).run(py, async move { opened.column_statistics().await })?;
+        Ok(found.map(|columns| {
+            let told = columns.into_iter().map(|column| {
+                let (least, greatest) = (column.display_min(), column.display_max());
+                (column.name, Some(column.bytes), column.nulls, least, greatest)
+            });
+            told.collect()
+        }))
     }
 }

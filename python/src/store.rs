@@ -111,6 +111,9 @@ pub(crate) struct Wanted {
     /// JSON objects.
     metadata: Option<String>,
     source: Option<String>,
+    /// What the conversion loses, a JSON array.
+    lossy: Option<String>,
+    strict: bool,
 }
 
 impl Wanted {
@@ -147,10 +150,13 @@ impl Wanted {
         if let Some(metadata) = &self.metadata {
             put = put.metadata(json(py, metadata)?);
         }
-        match &self.source {
-            Some(source) => Ok(put.source(json(py, source)?)),
-            None => Ok(put),
+        if let Some(source) = &self.source {
+            put = put.source(json(py, source)?);
         }
+        if let Some(lossy) = &self.lossy {
+            put = put.lossy(json(py, lossy)?);
+        }
+        Ok(if self.strict { put.strict() } else { put })
     }
 }
 
@@ -217,6 +223,14 @@ impl Store {
         let content = content.take(py, &mut waiting)?;
         let put = wanted.apply(py, store.put(key, content))?.progress(waiting.progress.clone());
         waiting.settling(store).run(py, async move { put.await }).map(Reference)
+    }
+
+    /// What a put of this table would lose for certain, as a JSON array.
+    #[pyo3(signature = (content, serializer = None))]
+    fn losses(&self, py: Python<'_>, content: &Content, serializer: Option<String>) -> PyResult<String> {
+        let Some(shape) = content.shape() else { return Ok("[]".to_owned()) };
+        let losses = self.get(py)?.losses(&shape, serializer.map(SerializerChoice::Text)).or_raise(py)?;
+        Ok(serde_json::Value::Array(losses).to_string())
     }
 
     #[pyo3(signature = (what, as_of = None))]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from coldframe.errors import ColumnNotFoundError
 from coldframe.frames.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -347,29 +348,33 @@ def _labels(entry: Mapping[str, Any] | None, source: Mapping[str, Any], names: S
     return labels.take([position[name] for name in names])
 
 
-def stored_columns(schema: pa.Schema, source: Mapping[str, Any], labels: Sequence[Any]) -> list[str]:
-    """The stored names of the columns with these labels, and those of the index, in the order of the table.
+def stored_columns(
+    schema: pa.Schema, source: Mapping[str, Any], labels: Sequence[Any], *, index: bool = True
+) -> list[str]:
+    """The stored names of the columns with these labels, in the order asked; then, with `index`, those of the index.
 
     ``labels`` are those of the frame that was put, such as ``"fare"``, ``1`` or ``("a", "b")``; a stored name is taken
-    as well. Raises KeyError for one that is not there, naming the nearest.
+    as well. Raises ColumnNotFoundError for one that is not there, naming the nearest.
     """
     from coldframe.frames.pandas_schema import read_entry
 
     entry = read_entry(schema)
     names = _body_names(entry) or list(schema.names)
     known = list(_labels(entry, source, names))
-    wanted = set()
+    wanted: dict[str, None] = {}
     for label in labels:
         at = next((at for at, other in enumerate(known) if type(other) is type(label) and other == label), None)
         at = next((at for at, other in enumerate(known) if other == label), None) if at is None else at
         if at is not None:
-            wanted.add(names[at])
+            wanted[names[at]] = None
         elif isinstance(label, str) and label in schema.names:
-            wanted.add(label)
+            wanted[label] = None
         else:
-            raise KeyError(_no_such_column(label, known))
-    wanted.update(name for name in (entry or {}).get("index_columns", []) if isinstance(name, str))
-    return [name for name in schema.names if name in wanted]
+            raise ColumnNotFoundError(_no_such_column(label, known))
+    if index:
+        kept = (entry or {}).get("index_columns", [])
+        wanted.update(dict.fromkeys(name for name in kept if isinstance(name, str)))
+    return list(wanted)
 
 
 def _no_such_column(label: Any, known: Sequence[Any]) -> str:
