@@ -215,15 +215,35 @@ def test_cloudpickle_is_the_way_out_for_lambdas_and_local_classes() -> None:
     assert "list(...)" in (caught.value.hint or "")
 
 
-def test_the_search_goes_round_cycles() -> None:
+def test_what_only_refers_back_is_not_to_blame() -> None:
     cycle: dict[str, Any] = {}
     cycle["self"] = [cycle, Holder(back=cycle)]
-    cycle["lock"] = Holder(back=cycle, lock=LOCK)
+    cycle["children"] = [Holder(parent=cycle, number=number) for number in range(3)]
+    cycle["held"] = Holder(back=cycle, lock=LOCK)
     with pytest.raises(UnsupportedError) as caught:
         pickling.dumps(cycle)
-    assert str(caught.value).endswith(LOCK_MESSAGE)
-    # Whatever refers to the whole cannot be pickled either, so the first way that leads there is named.
-    assert str(caught.value).startswith('value["self"]')
+    assert str(caught.value) == f'value["held"].lock: {LOCK_MESSAGE}'
+
+
+def test_a_culprit_that_is_met_twice_is_named_once() -> None:
+    shared = Holder(lock=LOCK)
+    with pytest.raises(UnsupportedError) as caught:
+        pickling.dumps([Holder(a=[shared]), shared])
+    assert str(caught.value) == f"value[0].a[0].lock: {LOCK_MESSAGE}"
+
+
+def test_of_parts_that_only_fail_together_the_first_is_named() -> None:
+    one, other = Holder(), Holder()
+    one.other, other.other = other, one  # type: ignore[attr-defined]
+    attempts = 0
+
+    def dump(part: Any, file: Any) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise TypeError(f"attempt {attempts}")
+
+    found = pickle_culprit.find([one, other], dump, TypeError("the whole"))
+    assert (found.path, str(found.error), attempts) == ("value[0].other", "attempt 2", 2)
 
 
 def test_nesting_that_is_too_deep_is_an_error() -> None:
