@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Any
 
-from coldframe.errors import InvalidInputError, UnsupportedError
+from coldframe.errors import InvalidInputError, MissingLibraryError, UnsupportedError
 from coldframe.wording import class_name, path_text, show
 
 JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "JsonValue"]
@@ -35,8 +35,8 @@ def dump(value: object, lib: str = "json") -> str:
     That are None, bool, int from -2^63 to 2^64-1, finite float, str, list, and dict with str keys, whose order is kept.
     Subclasses of these types are refused. `lib` is `json` or `orjson`.
 
-    Raises `UnsupportedError` that names the path of what cannot be kept, such as `value["a"][3]`, and
-    `InvalidInputError` for a library that is unknown or not installed.
+    Raises `UnsupportedError` that names the path of what cannot be kept, such as `value["a"][3]`;
+    `InvalidInputError` for an unknown library, `MissingLibraryError` for one that is not installed.
     """
     encode = encoder(lib)
     check_exact(value)
@@ -71,7 +71,8 @@ def prepare_json(value: object, lib: str = "json", explicit: bool = False) -> tu
 def restore(json_value: object, type: Any) -> Any:
     """The value of `type` that pydantic makes of a JSON value: a model, a dataclass, `list[datetime]`, …
 
-    Raises `InvalidInputError` if pydantic is not installed, knows no such type, or finds that the value is none.
+    Raises `MissingLibraryError` without pydantic, and `InvalidInputError` if it knows no such type, or finds that the
+    value is none.
     """
     return restore_text(dump(json_value), type)
 
@@ -86,7 +87,7 @@ def restore_text(text: str, type: Any) -> Any:
 def encoder(lib: str) -> Callable[[Any], str]:
     """The function of `lib` that makes the text of a value that was checked before.
 
-    Raises `InvalidInputError` for a library that is unknown or not installed.
+    Raises `InvalidInputError` for an unknown library, `MissingLibraryError` for one that is not installed.
     """
     check_library(lib)
     if lib == "json":
@@ -94,7 +95,7 @@ def encoder(lib: str) -> Callable[[Any], str]:
     try:
         import orjson
     except ImportError:
-        raise InvalidInputError("`orjson` is not installed", hint="`pip install orjson`, or use lib='json'") from None
+        raise MissingLibraryError("`orjson` is not installed", hint="`pip install orjson`, or use lib='json'") from None
     return lambda value: orjson.dumps(value).decode()
 
 

@@ -53,24 +53,27 @@ def find(
 ) -> Culprit:
     """The innermost part of `value` that `dump(part, file)` cannot pickle by itself; `error` is that of the whole.
 
-    It goes into attributes, slots, items, and what `__reduce_ex__` gives, tries each part in turn, and follows the
-    first that fails. It keeps no bytes, meets no object twice, and ends after 5 seconds, 20,000 attempts or 100 steps
-    with what it has found until then.
+    It goes into attributes, slots, items, and what `__reduce_ex__` gives, tries each part in turn, and follows those
+    that fail. A part that fails only because it refers back to what is being looked into is not to blame, and the next
+    is tried. It keeps no bytes, meets no object twice, and ends after 5 seconds, 20,000 attempts or 100 steps with what
+    it has found until then.
     """
     search = _Search(dump, clock, most_attempts)
-    path, current = "value", value
     try:
-        for _ in range(DEEPEST):
-            failing = search.failing_part(current)
-            if failing is None:
-                break
-            step, current, error = failing
-            path += step
+        return search.run(value, error)
     except _OutOfTimeError:
-        pass
-    if len(path) > _LONGEST_PATH:
-        path = f"{path[: _LONGEST_PATH // 2]} … {path[-_LONGEST_PATH // 2 :]}"
-    return Culprit(path, current, error)
+        return search.best()
+
+
+@dataclass
+class _Level:
+    """A part that fails, and those of its own parts that were not tried yet."""
+
+    step: str
+    value: Any
+    error: BaseException
+    untried: Iterator[tuple[str, Any]]
+    is_explained: bool = False
 
 
 class _Search:
@@ -81,16 +84,52 @@ class _Search:
         self._attempts_left = most_attempts
         # Parts are kept alive, since the id of one that is gone may be given to the next.
         self._met: dict[int, object] = {}
+        self._failing: set[int] = set()
+        self._levels: list[_Level] = []
+        self._first_end: Culprit | None = None
 
-    def failing_part(self, whole: Any) -> tuple[str, Any, BaseException] | None:
-        """The first part that cannot be pickled by itself: its step, itself, and the error."""
-        self._met.setdefault(id(whole), whole)
-        for step, part in _parts(whole):
-            if isinstance(part, _PLAIN) or id(part) in self._met:
+    def run(self, value: Any, error: BaseException) -> Culprit:
+        """The culprit in `value`, which fails with `error`."""
+        self._enter("value", value, error)
+        while self._levels:
+            level = self._levels[-1]
+            failing = self._failing_part(level)
+            if failing is not None and len(self._levels) < DEEPEST:
+                self._enter(*failing)
+                continue
+            if failing is not None or not level.is_explained:
+                return self._here()
+            self._first_end = self._first_end or self._here()
+            self._levels.pop()
+        return self.best()
+
+    def best(self) -> Culprit:
+        """What is known where the search ends early, or all that fail refer to each other."""
+        return self._first_end or self._here()
+
+    def _here(self) -> Culprit:
+        path = "".join(level.step for level in self._levels)
+        if len(path) > _LONGEST_PATH:
+            path = f"{path[: _LONGEST_PATH // 2]} … {path[-_LONGEST_PATH // 2 :]}"
+        return Culprit(path, self._levels[-1].value, self._levels[-1].error)
+
+    def _enter(self, step: str, value: Any, error: BaseException) -> None:
+        self._met[id(value)] = value
+        self._failing.add(id(value))
+        self._levels.append(_Level(step, value, error, _parts(value)))
+
+    def _failing_part(self, level: _Level) -> tuple[str, Any, BaseException] | None:
+        """The next part of a level that cannot be pickled by itself: its step, itself, and the error."""
+        for step, part in level.untried:
+            if isinstance(part, _PLAIN):
+                continue
+            if id(part) in self._met:
+                level.is_explained = level.is_explained or id(part) in self._failing
                 continue
             self._met[id(part)] = part
             error = self._attempt(part)
             if error is not None:
+                level.is_explained = True
                 return step, part, error
         return None
 

@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from coldframe.errors import InvalidInputError, UnsupportedError
+from coldframe.errors import ColdframeError, InvalidInputError, MissingLibraryError, PickleDeniedError, UnsupportedError
 from coldframe.wording import class_name, show
 
 LIBRARIES = ("pickle", "cloudpickle", "dill")
@@ -35,7 +35,7 @@ def check_settings(lib: object, protocol: object) -> None:
 def describe(lib: str = "pickle", protocol: int | None = None) -> dict[str, Any]:
     """The descriptor: the library with its version, the Python version, and the protocol.
 
-    Raises `InvalidInputError` if the library is not installed.
+    Raises `MissingLibraryError` if the library is not installed.
     """
     check_settings(lib, protocol)
     descriptor: dict[str, Any] = {"type": "pickle", "lib": lib}
@@ -53,7 +53,7 @@ def dumps(value: object, lib: str = "pickle", protocol: int | None = None) -> by
     belongs into a frame, which is streamed.
 
     Raises `UnsupportedError` that names the path of what cannot be pickled (`value.model.layers[2].lock`), and
-    `InvalidInputError` if the library is not installed.
+    `MissingLibraryError` if the library is not installed.
     """
     from coldframe import pickle_culprit
 
@@ -82,11 +82,11 @@ def loads(data: bytes | memoryview, descriptor: Mapping[str, Any], *, allow_pick
     Loading runs code that the writer of the pickle chose, so it needs `allow_pickle=True`. In memory lie the bytes and
     the value.
 
-    Raises `UnsupportedError` without that permission; and if the pickle cannot be loaded, naming the versions of the
-    writer and the reader, and a module that is missing.
+    Raises `PickleDeniedError` without that permission; `UnsupportedError` if the pickle cannot be loaded, naming the
+    versions of the writer and the reader, and a module that is missing.
     """
     if allow_pickle is not True:
-        raise UnsupportedError(
+        raise PickleDeniedError(
             f"the value is a pickle, {_written_by(descriptor)}, and loading one runs code that its writer chose",
             hint="if you trust whoever could write to this storage: get(..., allow_pickle=True)",
         )
@@ -151,7 +151,7 @@ def _library(lib: str) -> Any:
     try:
         return importlib.import_module(lib)
     except ImportError as error:
-        raise InvalidInputError(f"`{lib}` is not installed", hint=f"`pip install {lib}`") from error
+        raise MissingLibraryError(f"`{lib}` is not installed", hint=f"`pip install {lib}`") from error
 
 
 def _version(library: Any) -> str:
@@ -159,7 +159,7 @@ def _version(library: Any) -> str:
 
 
 def _text(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join((error.message if isinstance(error, ColdframeError) else str(error)).split())
     return text[:500] or type(error).__name__
 
 

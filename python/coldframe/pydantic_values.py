@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from coldframe.errors import ColdframeError, InvalidInputError, UnsupportedError
+from coldframe.errors import ColdframeError, InvalidInputError, MissingLibraryError, UnsupportedError
 from coldframe.json_values import (
     DEEPEST,
     SCALARS,
@@ -60,10 +60,11 @@ def to_json_value(value: object) -> tuple[JsonValue, list[dict[str, str]]]:
 def from_json_text(text: str, type: Any) -> Any:
     """The value of `type` that pydantic makes of a JSON text.
 
-    Raises `InvalidInputError` if pydantic is not installed, knows no such type, or finds that the value is none.
+    Raises `MissingLibraryError` without pydantic, and `InvalidInputError` if it knows no such type, or finds that the
+    value is none.
     """
     if not is_installed():
-        raise InvalidInputError("`type=` needs pydantic, which is not installed", hint="`pip install pydantic`")
+        raise MissingLibraryError("`type=` needs pydantic, which is not installed", hint="`pip install pydantic`")
     import pydantic
 
     name = getattr(type, "__qualname__", None) or str(type)
@@ -169,7 +170,7 @@ def check_exact_at(value: object, path: list[str | int]) -> None:
     try:
         check_exact(value)
     except UnsupportedError as error:
-        inside = str(error).removeprefix("value")
+        inside = error.message.removeprefix("value")
         raise UnsupportedError(path_text(path) + inside, hint=error.hint) from None
 
 

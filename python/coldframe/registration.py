@@ -160,7 +160,7 @@ def descriptor_of(serializer: Any) -> dict[str, Any]:
     try:
         check_exact(settings_found)
     except UnsupportedError as error:
-        where = str(error).replace("value", "settings()", 1)
+        where = error.message.replace("value", "settings()", 1)
         raise InvalidInputError(
             f"serializer `{called}`: {where}", hint="settings are kept as JSON: use str, int, float, bool, list, dict"
         ) from error

@@ -131,7 +131,7 @@ class Pickle:
     def descriptor(self) -> dict[str, Any]:
         """The library with its version, the Python version and the protocol.
 
-        Raises `InvalidInputError` if the library is not installed.
+        Raises `MissingLibraryError` if the library is not installed.
         """
         return pickling.describe(self.lib, self.protocol)
 
@@ -238,8 +238,8 @@ class PythonReader:
     def loads(self, data: bytes, *, allow_pickle: bool = False) -> Any:
         """The value in `data`, which the core has decompressed.
 
-        Raises `UnsupportedError` for a pickle without permission, and for whatever the serializer raises;
-        `MissingSerializerError` if it is not registered here.
+        Raises `PickleDeniedError` for a pickle without permission, `UnsupportedError` for whatever the serializer
+        raises, and `MissingSerializerError` if it is not registered here.
         """
         if self.descriptor["type"] == "pickle":
             return pickling.loads(data, self.descriptor, allow_pickle=allow_pickle)
