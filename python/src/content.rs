@@ -131,7 +131,7 @@ fn pulled(schema: SchemaRef, asker: Asker) -> Batches {
     let items = stream::try_unfold(asker, |asker| async move {
         let Some(item) = asker.next().await? else { return Ok::<_, Error>(None) };
         let batches = Python::attach(|py| batches_of(item.bind(py)))?;
-        Ok(Some((stream::iter(batches.into_iter().map(Ok)), asker)))
+        Ok(Some((stream::iter(batches.into_iter().map(Ok::<_, Error>)), asker)))
     });
     Batches::new(schema, items.try_flatten())
 }
