@@ -29,7 +29,7 @@ const ROWS: usize = 8 * 1024;
 #[tokio::main]
 async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     // The registry builds serializers from what a reference says. The name is also the short form.
-    let mut registry = Registry::default();
+    let registry = Registry::default();
     registry.register("csv", |descriptor| {
         // A misspelt setting is an error, and not ignored.
         descriptor.only(&[])?;

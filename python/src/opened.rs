@@ -66,11 +66,11 @@ impl Opened {
         self.0.rows()
     }
 
-    /// The batches of some columns and rows; at most one is read ahead.
+    /// The batches of some columns and rows, which are read as they are taken.
     fn batches(&self, py: Python<'_>, selection: Selection) -> PyResult<Batches> {
         let scan = self.scan(selection);
         let batches = Waiting::new(None).run(py, scan.batches())?;
-        Batches::start(py, batches)
+        Batches::new(py, batches)
     }
 
     /// Some columns and rows, in memory.

@@ -10,6 +10,7 @@ use futures::StreamExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
 use pyo3_arrow::PyRecordBatchReader;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use crate::error::exception;
@@ -73,28 +74,42 @@ impl Batch {
     }
 }
 
-type Received = mpsc::Receiver<coldframe::Result<RecordBatch>>;
+/// Batches that are read one ahead of whoever takes them, from when the first is taken.
+struct Feed {
+    runtime: &'static Runtime,
+    batches: Option<coldframe::Batches>,
+    received: Option<mpsc::Receiver<coldframe::Result<RecordBatch>>>,
+}
+
+impl Feed {
+    fn received(&mut self) -> Option<&mut mpsc::Receiver<coldframe::Result<RecordBatch>>> {
+        if let Some(mut batches) = self.batches.take() {
+            let (sender, receiver) = mpsc::channel(1);
+            self.runtime.spawn(async move {
+                while let Some(batch) = batches.next().await {
+                    if sender.send(batch).await.is_err() {
+                        break;
+                    }
+                }
+            });
+            self.received = Some(receiver);
+        }
+        self.received.as_mut()
+    }
+}
 
 /// Batches of a scan that is under way; each is given once.
 #[pyclass(frozen, module = "coldframe._coldframe")]
 pub(crate) struct Batches {
     schema: SchemaRef,
-    received: Mutex<Option<Arc<tokio::sync::Mutex<Received>>>>,
+    feed: Mutex<Option<Arc<tokio::sync::Mutex<Feed>>>>,
 }
 
 impl Batches {
-    /// Reads one batch ahead of whoever takes them.
-    pub(crate) fn start(py: Python<'_>, mut batches: coldframe::Batches) -> PyResult<Self> {
-        let (schema, (sender, receiver)) = (batches.schema(), mpsc::channel(1));
-        runtime(py)?.spawn(async move {
-            while let Some(batch) = batches.next().await {
-                if sender.send(batch).await.is_err() {
-                    break;
-                }
-            }
-        });
-        let received = Mutex::new(Some(Arc::new(tokio::sync::Mutex::new(receiver))));
-        Ok(Self { schema, received })
+    pub(crate) fn new(py: Python<'_>, batches: coldframe::Batches) -> PyResult<Self> {
+        let schema = batches.schema();
+        let feed = Feed { runtime: runtime(py)?, batches: Some(batches), received: None };
+        Ok(Self { schema, feed: Mutex::new(Some(Arc::new(tokio::sync::Mutex::new(feed)))) })
     }
 }
 
@@ -107,9 +122,14 @@ impl Batches {
 
     /// The next batch, or None.
     fn next(&self, py: Python<'_>) -> PyResult<Option<Batch>> {
-        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Some(received) = received else { return Ok(None) };
-        let next = async move { received.lock().await.recv().await.transpose() };
+        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(feed) = feed else { return Ok(None) };
+        let next = async move {
+            match feed.lock().await.received() {
+                Some(received) => received.recv().await.transpose(),
+                None => Ok(None),
+            }
+        };
         Ok(Waiting::new(None).run(py, next)?.map(Batch))
     }
 
@@ -120,10 +140,10 @@ impl Batches {
         py: Python<'py>,
         requested_schema: Option<Bound<'py, PyCapsule>>,
     ) -> PyResult<Bound<'py, PyCapsule>> {
-        let received = self.received.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let received = received.and_then(Arc::into_inner).map(tokio::sync::Mutex::into_inner);
+        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let feed = feed.and_then(Arc::into_inner).map(tokio::sync::Mutex::into_inner);
         let taken = || exception(py, &Error::invalid("these batches were taken already").with_hint("scan again"));
-        let reader = Reader { schema: self.schema.clone(), received: received.ok_or_else(taken)? };
+        let reader = Reader { schema: self.schema.clone(), feed: feed.ok_or_else(taken)? };
         exported(py, Box::new(reader), requested_schema)
     }
 }
@@ -131,7 +151,7 @@ impl Batches {
 /// Waits for batches on the thread of whoever reads; the GIL is not needed.
 struct Reader {
     schema: SchemaRef,
-    received: Received,
+    feed: Feed,
 }
 
 impl Iterator for Reader {
@@ -143,7 +163,7 @@ impl Iterator for Reader {
             let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
             ArrowError::IpcError(format!("{error}{hint}").replace('\0', "\\0"))
         };
-        self.received.blocking_recv().map(|batch| batch.map_err(told))
+        self.feed.received()?.blocking_recv().map(|batch| batch.map_err(told))
     }
 }
 

@@ -177,7 +177,7 @@ async fn a_serializer_that_fails_or_panics_or_forgets_its_end_leaves_nothing() {
 #[tokio::test]
 async fn a_result_whose_serializer_is_not_known_here_is_refused_by_its_name() {
     let faulty = Faulty::new();
-    let mut registry = Registry::default();
+    let registry = Registry::default();
     registry.register("upside-down", |_| Ok(Arc::new(Inverted))).unwrap();
     let builder = coldframe::ResultStore::builder().registry(registry).object_store(faulty.inner(), "");
     let store = builder.configuration(coldframe::Configuration::empty()).open().await.unwrap();
