@@ -38,6 +38,12 @@ def prepare(value: Any) -> Prepared | None:
     if hasattr(value, "__arrow_c_array__"):
         return Prepared(source=source(value), schema=_schema_of(value), batches=iter([value]))
     if isinstance(value, (list, tuple)) and value and gives_arrow(value[0]):
+        if not hasattr(value[0], "__arrow_c_array__"):
+            name = type(value[0]).__name__
+            raise WrongTypeError(
+                f"value: a {type(value).__name__} of {name}s is no table",
+                hint="concatenate them, or put each under a key of its own; an iterator of them is read as one table",
+            )
         return _items(iter(value))
     if isinstance(value, Iterator):
         return _items(value)
@@ -64,6 +70,9 @@ def _items(items: Iterator[Any]) -> Prepared:
             "value: the iterator gave no batch, so nobody knows its columns",
             hint="it was probably read before; to put a table without rows, put pyarrow.schema(…).empty_table()",
         )
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(first, pandas.DataFrame):
+        return _chunks(first, items)
     if not gives_arrow(first):
         raise WrongTypeError(
             f"value: the iterator gave a {type(first).__qualname__}, and no batch of a table",
@@ -73,6 +82,23 @@ def _items(items: Iterator[Any]) -> Prepared:
         source={"library": "pyarrow", "kind": "RecordBatchReader"},
         schema=_schema_of(first),
         batches=itertools.chain([first], items),
+    )
+
+
+def _chunks(first: Any, rest: Iterator[Any]) -> Prepared:
+    """Frames of pandas one after the other, as `read_csv(chunksize=…)` gives them, without their indexes."""
+    from coldframe.frames import require
+
+    pyarrow = require("pyarrow", "to put pandas frames")
+    table = pyarrow.Table.from_pandas(first, preserve_index=False).replace_schema_metadata(None)
+
+    def converted() -> Iterator[Any]:
+        yield table
+        for frame in rest:
+            yield pyarrow.Table.from_pandas(frame, schema=table.schema, preserve_index=False)
+
+    return Prepared(
+        source={"library": "pyarrow", "kind": "RecordBatchReader"}, schema=table.schema, batches=converted()
     )
 
 
