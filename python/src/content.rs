@@ -13,9 +13,10 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyIterator;
-use pyo3_arrow::{PyRecordBatch, PyRecordBatchReader, PySchema};
+use pyo3_arrow::PySchema;
 
 use crate::error::{OrRaise, exception};
+use crate::import;
 use crate::runtime::{Asker, Raised, Waiting, next_item};
 use crate::schema::Schema;
 
@@ -69,9 +70,9 @@ impl Content {
     /// reader without a single batch was probably read before, which is an error.
     #[staticmethod]
     #[pyo3(signature = (stream, *, one_shot = false))]
-    fn from_stream(stream: PyRecordBatchReader, one_shot: bool) -> PyResult<Self> {
-        let reader = stream.into_reader()?;
-        Ok(Self::new(Some(reader.schema()), Kind::Stream { reader, one_shot }))
+    fn from_stream(stream: &Bound<'_, PyAny>, one_shot: bool) -> PyResult<Self> {
+        let stream = import::Stream::take(stream)?;
+        Ok(Self::new(Some(stream.schema()), Kind::Stream { reader: Box::new(stream), one_shot }))
     }
 
     /// The items of an iterator, which have `__arrow_c_array__` or `__arrow_c_stream__`. They are pulled on the thread
@@ -140,10 +141,11 @@ fn pulled(schema: SchemaRef, asker: Asker) -> Batches {
 fn batches_of(item: &Bound<'_, PyAny>) -> Result<Vec<RecordBatch>, Error> {
     let is_batch = item.hasattr("__arrow_c_array__").unwrap_or(false);
     let extracted = if is_batch {
-        item.extract::<PyRecordBatch>().map(|batch| vec![batch.into_inner()])
+        import::batch(item).map(|batch| vec![batch])
     } else {
-        item.extract::<PyRecordBatchReader>().and_then(|stream| {
-            stream.into_reader()?.collect::<Result<Vec<_>, _>>().map_err(|failure| PyValueError::new_err(failure.to_string()))
+        import::Stream::take(item).and_then(|stream| {
+            let batches = stream.collect::<Result<Vec<_>, _>>();
+            batches.map_err(|failure| PyValueError::new_err(failure.to_string()))
         })
     };
     extracted.map_err(|failure| no_batch(item, &failure))

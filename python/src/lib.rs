@@ -2,10 +2,11 @@
 //!
 //! Python's own side (which library a frame belongs to, how a result draws itself) is in `coldframe/*.py`. Here is what
 //! has to be Rust: the runtime and its life across forks and signals (`runtime`), the store (`store`), streams of batches
-//! in and out (`content`, `table`), and errors (`error`).
+//! in and out (`content`, `import`, `table`), and errors (`error`).
 
 mod content;
 mod error;
+mod import;
 mod opened;
 mod opaque;
 mod reference;
