@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,7 @@ class Scan:
             raise InvalidInputError("tail: the last rows cannot be combined with limit or offset")
         self._opener = opener
         self._opened: _coldframe.Opened | None = None
+        self._process = os.getpid()
         self._name = name
         self._columns = None if columns is None else list(columns)
         self._limit = limit
@@ -77,13 +79,14 @@ class Scan:
         )
 
     def _open(self) -> _coldframe.Opened:
-        if self._opened is None:
+        # What was opened before a fork belongs to the parent.
+        if self._opened is None or self._process != os.getpid():
             opened = self._opener()
             if opened.kind != "table":
                 raise InvalidInputError(
                     f"this result is not a table but {_spoken(opened.kind)}", hint="read it with `get`", subject=self._name
                 )
-            self._opened = opened
+            self._opened, self._process = opened, os.getpid()
         return self._opened
 
     def _names(self) -> list[str] | None:

@@ -15,6 +15,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyIterator;
 use pyo3_arrow::PySchema;
 
+use crate::ending::visit;
 use crate::error::{OrRaise, exception};
 use crate::import;
 use crate::runtime::{Asker, Raised, Waiting, next_item};
@@ -131,7 +132,7 @@ fn drained() -> Error {
 fn pulled(schema: SchemaRef, asker: Asker) -> Batches {
     let items = stream::try_unfold(asker, |asker| async move {
         let Some(item) = asker.next().await? else { return Ok::<_, Error>(None) };
-        let batches = Python::attach(|py| batches_of(item.bind(py)))?;
+        let batches = visit(|py| batches_of(item.bind(py)))?;
         Ok(Some((stream::iter(batches.into_iter().map(Ok::<_, Error>)), asker)))
     });
     Batches::new(schema, items.try_flatten())
@@ -164,10 +165,9 @@ impl Iterator for Items {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.queue.is_empty() {
-            let pulled = Python::attach(|py| match next_item(py, &self.items, &self.raised) {
-                Ok(Some(item)) => batches_of(item.bind(py)).map(Some),
-                Ok(None) => Ok(None),
-                Err(error) => Err(error),
+            let pulled = visit(|py| match next_item(py, &self.items, &self.raised)? {
+                Some(item) => batches_of(item.bind(py)).map(Some),
+                None => Ok(None),
             });
             match pulled {
                 Ok(Some(batches)) => self.queue.extend(batches),

@@ -1,10 +1,11 @@
 //! The native part of the Python package `coldframe`: its verbs over the public API of the Rust library.
 //!
 //! Python's own side (which library a frame belongs to, how a result draws itself) is in `coldframe/*.py`. Here is what
-//! has to be Rust: the runtime and its life across forks and signals (`runtime`), the store (`store`), streams of batches
+//! has to be Rust: the runtime and its life across forks, signals and the interpreter's end (`runtime`, `ending`), the store (`store`), streams of batches
 //! in and out (`content`, `import`, `table`), and errors (`error`).
 
 mod content;
+mod ending;
 mod error;
 mod import;
 mod opened;
@@ -45,6 +46,7 @@ mod _coldframe {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::ending::register(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -20,6 +20,7 @@ use pyo3::types::PyIterator;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
+use crate::ending::stay_outside;
 use crate::error::exception;
 
 /// How often signals are looked at.
@@ -102,7 +103,11 @@ impl Waiting {
         drop(self.sender);
         let receiver = Mutex::new(receiver);
         loop {
-            let event = py.detach(|| receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK));
+            let event = py.detach(|| {
+                let event = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK);
+                stay_outside();
+                event
+            });
             match event {
                 Ok(Event::Done) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(Event::Next(answer)) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use coldframe::serializer::SerializerChoice;
 use coldframe::{
-    CacheSettings, Error, Key, Put, ResultStore, StoreBuilder, Target, Version, VersionEntry, VersionState,
+    CacheSettings, Error, Key, Put, ResultReference, ResultStore, StoreBuilder, Target, Version, VersionEntry, VersionState,
 };
 use pyo3::prelude::*;
 
@@ -53,28 +53,50 @@ impl Settings {
     }
 }
 
+/// From what a store is opened, and opened again in a process that a fork made.
+enum Origin {
+    Settings(Settings),
+    /// A reference from anybody, which opens only what is configured.
+    Reference(ResultReference),
+}
+
+impl Origin {
+    fn open(&self, py: Python<'_>) -> PyResult<ResultStore> {
+        match self {
+            Self::Settings(settings) => settings.open(py),
+            Self::Reference(reference) => {
+                // Without the store that it may hold, which belongs to another process.
+                let reference = ResultReference::from_json(&reference.to_json()).or_raise(py)?;
+                Waiting::new(None).run(py, async move { reference.store().await })
+            }
+        }
+    }
+}
+
 /// Keeps results under keys, in versions, on one storage.
 #[pyclass(frozen, module = "coldframe._coldframe")]
 pub(crate) struct Store {
-    /// Absent for a store that a reference brought with it.
-    settings: Option<Settings>,
+    origin: Origin,
     /// The process that opened it, and the store. Only locked with the GIL, as a fork is.
     opened: Mutex<(u32, ResultStore)>,
 }
 
 impl Store {
+    fn open_from(py: Python<'_>, origin: Origin) -> PyResult<Self> {
+        let store = origin.open(py)?;
+        Ok(Self { origin, opened: Mutex::new((std::process::id(), store)) })
+    }
+
     pub(crate) fn get(&self, py: Python<'_>) -> PyResult<ResultStore> {
         let process = std::process::id();
         let (owner, store) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let in_memory = store.url().is_some_and(|url| url.starts_with("memory:"));
-        match &self.settings {
-            Some(settings) if owner != process && !in_memory => {
-                let store = settings.open(py)?;
-                *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = (process, store.clone());
-                Ok(store)
-            }
-            _ => Ok(store),
+        if owner == process || in_memory {
+            return Ok(store);
         }
+        let store = self.origin.open(py)?;
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = (process, store.clone());
+        Ok(store)
     }
 }
 
@@ -191,16 +213,13 @@ impl Store {
     /// Opens a store by its settings.
     #[new]
     fn new(py: Python<'_>, settings: Settings) -> PyResult<Self> {
-        let store = settings.open(py)?;
-        Ok(Self { settings: Some(settings), opened: Mutex::new((std::process::id(), store)) })
+        Self::open_from(py, Origin::Settings(settings))
     }
 
     /// The store that a reference from anybody may be read from: a configured profile's, or the configured default one.
     #[staticmethod]
     fn of(py: Python<'_>, reference: &Reference) -> PyResult<Self> {
-        let reference = reference.0.clone();
-        let store = Waiting::new(None).run(py, async move { reference.store().await })?;
-        Ok(Self { settings: None, opened: Mutex::new((std::process::id(), store)) })
+        Self::open_from(py, Origin::Reference(reference.0.clone()))
     }
 
     /// Where it lies, without credentials.
