@@ -104,7 +104,6 @@ def _numpy(values: np.ndarray[Any, Any], dtype: np.dtype[Any], place: str) -> En
 
 
 def _object(values: np.ndarray[Any, Any], place: str) -> Encoder:
-    import numpy as np
     import pyarrow as pa
 
     from coldframe.frames.pandas_objects import look_at
@@ -120,10 +119,7 @@ def _object(values: np.ndarray[Any, Any], place: str) -> Encoder:
                 "or put it with serializer='pickle'"
             ) from error
 
-    starts = range(0, len(values), BLOCK)
-    sizes = None
-    if kind.name in ("str", "bytes", "nested", "array"):
-        sizes = np.array([sum(map(_size, values[start : start + BLOCK])) for start in starts], dtype="float64")
+    sizes = _block_bytes(values, kind.name) if kind.name in ("str", "bytes", "nested", "array") else None
     width = 1.0 if kind.name in ("none", "bool") else 32.0 if kind.name in ("bigint", "decimal", "uuid") else 8.0
     return Encoder(kind.type, kind.descriptor, encode, width, sizes, kind.losses)
 
@@ -172,6 +168,21 @@ def is_missing_array(value: Any) -> bool:
     return not isinstance(value, np.ndarray)
 
 
+def _block_bytes(values: np.ndarray[Any, Any], name: str) -> np.ndarray[Any, Any]:
+    """About how many bytes each `BLOCK` of an object array takes in Arrow."""
+    import numpy as np
+
+    kind = {"str": str, "bytes": bytes}.get(name)
+    sizes = []
+    for start in range(0, len(values), BLOCK):
+        block = values[start : start + BLOCK].tolist()
+        if kind is None:
+            sizes.append(sum(map(_size, block)))
+        else:
+            sizes.append(8 * len(block) + sum(map(len, [value for value in block if type(value) is kind])))
+    return np.array(sizes, dtype="float64")
+
+
 def _size(value: Any) -> int:
     """About how many bytes a value takes in Arrow."""
     if isinstance(value, (str, bytes)):
@@ -196,9 +207,7 @@ def _string(values: Any, dtype: pd.StringDtype) -> Encoder:
 
     missing = "NA" if dtype.na_value is pd.NA else "nan"
     if dtype.storage == "python":
-        plain = np.asarray(values, dtype=object)
-        sizes = [sum(map(_size, plain[start : start + BLOCK])) for start in range(0, len(plain), BLOCK)]
-        arrow, blocks = pa.string(), np.array(sizes, dtype="float64")
+        arrow, blocks = pa.string(), _block_bytes(np.asarray(values, dtype=object), "str")
     else:
         chunked = values._pa_array
         arrow, blocks = chunked.type, _blocks_of_arrow(chunked)

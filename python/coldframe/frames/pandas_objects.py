@@ -211,7 +211,11 @@ def _times(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
 
     if any(value.tzinfo is not None for value in _of_type(values, datetime.time)):
         raise TypeError(f"{place} holds times with a time zone, which no Arrow type holds: convert it to str, or {_PICKLE}")
-    return ObjectKind("time", pa.time64("us"))
+    return ObjectKind("time", pa.time64("us"), losses=_folds(values, datetime.time))
+
+
+def _folds(values: Callable[[], Iterable[Any]], kind: type) -> list[str]:
+    return ["the fold of its times: all come back with 0"] if any(value.fold for value in _of_type(values, kind)) else []
 
 
 def _one_unit(values: Callable[[], Iterable[Any]], kind: type, place: str) -> str:
@@ -241,7 +245,7 @@ def _datetimes(kind: type, values: Callable[[], Iterable[Any]], place: str) -> O
     zone = zones.pop()
     details: dict[str, Any] = {"unit": unit} if own else {}
     if zone is None:
-        return ObjectKind(kind.__name__, pa.timestamp(unit), details=details)
+        return ObjectKind(kind.__name__, pa.timestamp(unit), details=details, losses=_folds(values, kind))
     details["zone"] = describe(zone, place)
     return ObjectKind(kind.__name__, pa.timestamp(unit, arrow_name(details["zone"])), details=details)
 
@@ -286,11 +290,8 @@ def _nested(kind: type, values: Callable[[], Iterable[Any]], place: str, losses:
     if kind is list:
         items: Callable[[], Iterable[Any]] = lambda: chain.from_iterable(_of_type(values, list))  # noqa: E731
         return pa.list_(_inside(items, f"a list in {place}", losses))
-    names: dict[Any, None] = {}
-    sizes = set()
-    for value in _of_type(values, dict):
-        names.update(dict.fromkeys(value))
-        sizes.add(len(value))
+    orders = dict.fromkeys(map(tuple, _of_type(values, dict)))
+    names = dict.fromkeys(chain.from_iterable(orders))
     odd = next((name for name in names if not isinstance(name, str)), None)
     if odd is not None:
         raise TypeError(
@@ -298,8 +299,10 @@ def _nested(kind: type, values: Callable[[], Iterable[Any]], place: str, losses:
         )
     if not names:
         raise TypeError(f"{place} holds empty dicts only, which Parquet cannot hold: replace them by None, or {_PICKLE}")
-    if sizes != {len(names)}:
+    if any(len(order) < len(names) for order in orders):
         losses.append("which keys a dict did not have: all come back with all keys, those absent as None")
+    elif len(orders) > 1:
+        losses.append("the order of the keys of its dicts: all come back with that of the first")
     fields = []
     for name in names:
         members: Callable[[], Iterable[Any]] = lambda name=name: (d.get(name) for d in _of_type(values, dict))  # type: ignore[misc]  # noqa: E731
