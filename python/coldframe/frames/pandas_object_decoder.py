@@ -39,7 +39,7 @@ class Objects:
         """A NumPy array of objects."""
         return self._out
 
-    def _objects(self, values: pa.Array) -> Iterable[Any]:
+    def _objects(self, values: pa.Array) -> Any:
         name = self._name
         if name == "none":
             return [self._missing] * len(values)
@@ -65,7 +65,7 @@ class Objects:
             return values.to_pandas()
         return values.to_pylist()
 
-    def _instants(self, values: pa.Array) -> Iterable[Any]:
+    def _instants(self, values: pa.Array) -> Any:
         import pandas as pd
 
         plain = values.to_numpy(zero_copy_only=False)

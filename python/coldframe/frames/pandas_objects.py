@@ -22,7 +22,9 @@ _PLAIN = {
     datetime.timedelta: "timedelta",
     uuid.UUID: "uuid",
 }
-_INSIDE = frozenset({"none", "str", "bytes", "bool", "int", "float", "decimal", "date", "time", "datetime", "timedelta"})
+_INSIDE = frozenset(
+    {"none", "str", "bytes", "bool", "int", "float", "decimal", "date", "time", "datetime", "timedelta"}
+)
 
 
 @dataclass
@@ -210,12 +212,16 @@ def _times(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
     import pyarrow as pa
 
     if any(value.tzinfo is not None for value in _of_type(values, datetime.time)):
-        raise TypeError(f"{place} holds times with a time zone, which no Arrow type holds: convert it to str, or {_PICKLE}")
+        raise TypeError(
+            f"{place} holds times with a time zone, which no Arrow type holds: convert it to str, or {_PICKLE}"
+        )
     return ObjectKind("time", pa.time64("us"), losses=_folds(values, datetime.time))
 
 
 def _folds(values: Callable[[], Iterable[Any]], kind: type) -> list[str]:
-    return ["the fold of its times: all come back with 0"] if any(value.fold for value in _of_type(values, kind)) else []
+    return (
+        ["the fold of its times: all come back with 0"] if any(value.fold for value in _of_type(values, kind)) else []
+    )
 
 
 def _one_unit(values: Callable[[], Iterable[Any]], kind: type, place: str) -> str:
@@ -255,7 +261,7 @@ def _zone_of(zone: datetime.tzinfo | None) -> datetime.tzinfo | None:
     if zone is not None and type(zone).__module__.startswith("pytz") and getattr(zone, "zone", None):
         import pytz
 
-        return pytz.timezone(zone.zone)  # type: ignore[attr-defined]
+        zone = pytz.timezone(zone.zone)  # type: ignore[attr-defined]
     return zone
 
 
@@ -298,7 +304,9 @@ def _nested(kind: type, values: Callable[[], Iterable[Any]], place: str, losses:
             f"a dict in {place} has the key {odd!r}, and Arrow's structs have names: convert the keys to str, or {_PICKLE}"
         )
     if not names:
-        raise TypeError(f"{place} holds empty dicts only, which Parquet cannot hold: replace them by None, or {_PICKLE}")
+        raise TypeError(
+            f"{place} holds empty dicts only, which Parquet cannot hold: replace them by None, or {_PICKLE}"
+        )
     if any(len(order) < len(names) for order in orders):
         losses.append("which keys a dict did not have: all come back with all keys, those absent as None")
     elif len(orders) > 1:

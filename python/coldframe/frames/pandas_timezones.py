@@ -37,7 +37,8 @@ def restore(description: Mapping[str, Any]) -> datetime.tzinfo:
             library = "zoneinfo" if isinstance(name, str) else "datetime"
         else:
             # pytz keeps one object for each offset and name, and compares them by identity.
-            return pytz.timezone(name) if isinstance(name, str) else pytz.FixedOffset(name // 60)
+            zone: datetime.tzinfo = pytz.timezone(name) if isinstance(name, str) else pytz.FixedOffset(name // 60)
+            return zone
     if library == "zoneinfo":
         return zoneinfo.ZoneInfo(name)
     return datetime.timezone.utc if name == 0 else datetime.timezone(datetime.timedelta(seconds=name))

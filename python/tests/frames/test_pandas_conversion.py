@@ -13,10 +13,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import pytz
+from round_trip import assert_same, round_trip
+
 from coldframe.frames.pandas import prepare
 from coldframe.frames.pandas_objects import is_missing
-
-from round_trip import assert_same, round_trip
 
 NEW = int(pd.__version__.split(".")[0]) >= 3
 D = decimal.Decimal
@@ -55,7 +55,9 @@ def _object_columns() -> dict[str, pd.Series]:
         "time": _objects(datetime.time(0, 0), None, datetime.time(23, 59, 59, 999999)),
         "datetime": _objects(datetime.datetime(1, 1, 1), None, datetime.datetime(9999, 12, 31, 23, 59, 59, 999999)),
         "datetime zone": _objects(datetime.datetime(2024, 7, 1, tzinfo=zone), None),
-        "datetime folds": _objects(*(datetime.datetime(2024, 10, 27, 2, 30, tzinfo=zone, fold=fold) for fold in (0, 1))),
+        "datetime folds": _objects(
+            *(datetime.datetime(2024, 10, 27, 2, 30, tzinfo=zone, fold=fold) for fold in (0, 1))
+        ),
         "datetime pytz": _objects(
             pytz.timezone("US/Eastern").localize(datetime.datetime(2024, 7, 1)),
             pytz.timezone("US/Eastern").localize(datetime.datetime(2024, 1, 1)),

@@ -10,11 +10,12 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
-from coldframe.frames import pandas as conversion
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from round_trip import assert_same, round_trip
+
+from coldframe.frames import pandas_encoders, pandas_object_encoder
+from coldframe.frames import pandas_in as conversion
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 NUMPY = [f"{sign}int{width}" for sign in ("", "u") for width in (8, 16, 32, 64)]
@@ -67,7 +68,9 @@ def _column(draw: st.DrawFn, rows: int) -> pd.Series:
             dtypes.append("str")
         return _series(listed(st.none() | TEXT), draw(st.sampled_from(dtypes)))
     if kind == "category":
-        categories = draw(st.lists(TEXT, unique=True, max_size=5) | st.lists(st.integers(-9, 9), unique=True, max_size=5))
+        categories = draw(
+            st.lists(TEXT, unique=True, max_size=5) | st.lists(st.integers(-9, 9), unique=True, max_size=5)
+        )
         codes = listed(st.integers(-1, len(categories) - 1))
         index = pd.Index(categories, dtype=None if categories else object)
         return pd.Series(pd.Categorical.from_codes(codes, categories=index, ordered=draw(st.booleans())))
@@ -77,7 +80,8 @@ def _column(draw: st.DrawFn, rows: int) -> pd.Series:
                 [
                     st.none() | st.lists(LEAVES, max_size=3),
                     st.none() | st.lists(st.none() | st.lists(st.none() | TEXT, max_size=2), max_size=2),
-                    st.none() | st.tuples(LEAVES, st.none() | st.lists(TEXT, max_size=2)).map(lambda pair: dict(zip("ab", pair))),
+                    st.none()
+                    | st.tuples(LEAVES, st.none() | st.lists(TEXT, max_size=2)).map(lambda pair: dict(zip("ab", pair))),
                 ]
             )
         )
@@ -115,7 +119,9 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     frame.columns = pd.Index(labels, dtype=object, tupleize_cols=False)
     index = draw(st.sampled_from(["range", "int", "text", "time", "multi"]))
     if index == "int":
-        frame.index = pd.Index(draw(st.lists(st.integers(-9, 9), min_size=rows, max_size=rows)), dtype="int64", name="i")
+        frame.index = pd.Index(
+            draw(st.lists(st.integers(-9, 9), min_size=rows, max_size=rows)), dtype="int64", name="i"
+        )
     elif index == "text":
         frame.index = pd.Index(draw(st.lists(TEXT, min_size=rows, max_size=rows)), dtype="string", name=draw(TEXT))
     elif index == "time":
@@ -130,9 +136,14 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(frame=frames(), slice_rows=st.sampled_from([1, 3, 7, 65_536]))
 def test_a_generated_frame_comes_back(frame: pd.DataFrame, slice_rows: int) -> None:
-    with mock.patch.object(conversion, "SLICE_ROWS", slice_rows), mock.patch(
-        "coldframe.frames.pandas_encoders.BLOCK", min(slice_rows, 1024)
+    block = min(slice_rows, pandas_encoders.BLOCK)
+    with (
+        mock.patch.object(conversion, "SLICE_ROWS", slice_rows),
+        mock.patch.object(pandas_encoders, "BLOCK", block),
+        mock.patch.object(pandas_object_encoder, "BLOCK", block),
     ):
+        prepared = conversion.prepare(frame)
+        assert all(batch.num_rows <= slice_rows for batch in prepared.batches or ())
         assert_same(frame, round_trip(frame))
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+
 from coldframe.frames.pandas import assemble, stored_columns
 
 POLARS = {"library": "polars", "kind": "DataFrame", "version": "1.35.0"}
@@ -55,6 +56,9 @@ def test_a_type_becomes_what_pyarrow_makes_of_it(name: str) -> None:
     table = pa.table({"x": ARRAYS[name]})
     expected = table.to_pandas()
     result = assembled(table)
+    if not NEW and name in ("zone", "offset"):
+        # For pandas 2, pyarrow takes the time zones of pytz.
+        result["x"], expected["x"] = result["x"].dt.tz_convert("UTC"), expected["x"].dt.tz_convert("UTC")
     pd.testing.assert_frame_equal(result, expected, check_exact=True, check_column_type=False)
 
 
@@ -91,7 +95,18 @@ def test_dictionaries_that_differ_from_batch_to_batch_become_one() -> None:
     schema = pa.schema([("x", parts[0].type)])
     batches = [pa.record_batch([part], schema=schema) for part in parts]
     result = assemble(schema, batches, 10, POLARS, None)["x"]
-    assert list(result.astype(object).where(result.notna(), None)) == ["a", "b", None, "b", "c", "a", "c", "c", None, None]
+    assert list(result.astype(object).where(result.notna(), None)) == [
+        "a",
+        "b",
+        None,
+        "b",
+        "c",
+        "a",
+        "c",
+        "c",
+        None,
+        None,
+    ]
     assert result.cat.categories.is_unique
     first_is_odd = assemble(schema, batches[2:], 4, POLARS, None)["x"]
     assert list(first_is_odd.astype(object).where(first_is_odd.notna(), None)) == ["c", "c", None, None]
@@ -100,7 +115,9 @@ def test_dictionaries_that_differ_from_batch_to_batch_become_one() -> None:
 def test_more_categories_than_the_codes_of_the_first_batch_hold() -> None:
     schema = pa.schema([("x", pa.dictionary(pa.int8(), pa.string()))])
     parts = [[f"{part}-{i}" for i in range(100)] for part in range(5)]
-    batches = [pa.record_batch([pa.array(part).dictionary_encode().cast(schema[0].type)], schema=schema) for part in parts]
+    batches = [
+        pa.record_batch([pa.array(part).dictionary_encode().cast(schema[0].type)], schema=schema) for part in parts
+    ]
     result = assemble(schema, batches, 500, POLARS, None)
     assert list(result["x"]) == [value for part in parts for value in part]
 

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from coldframe.frames.pandas import assemble, prepare, stored_columns
-
 from round_trip import round_trip, through_ipc
+
+from coldframe.frames.pandas import assemble, prepare, stored_columns
 
 D = decimal.Decimal
 
@@ -32,7 +32,11 @@ def _objects(*values: Any) -> pd.DataFrame:
 
 
 REFUSED = [
-    (_objects("a", 1), TypeError, r"column `x` holds int and str: convert it with df\['x'\].astype\(str\), or put it with serializer='pickle'"),
+    (
+        _objects("a", 1),
+        TypeError,
+        r"column `x` holds int and str: convert it with df\['x'\].astype\(str\), or put it with serializer='pickle'",
+    ),
     (_objects("a", 1.5, None), TypeError, "column `x` holds float and str"),
     (_objects(True, 1), TypeError, "column `x` holds bool and int"),
     (_objects(1, 2.5), TypeError, "column `x` holds float and int"),
@@ -66,7 +70,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("frame", "kind", "message"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("frame", "kind", "message"), REFUSED, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_what_cannot_be_stored_is_refused_before_the_first_batch(frame: Any, kind: type, message: str) -> None:
     with pytest.raises(kind, match=message):
         prepare(frame)
