@@ -62,8 +62,8 @@ def encoder_for(values: Any, place: str) -> Encoder:
     if type(values).__module__.startswith("pandas.") and hasattr(values, "_mask"):
         return _masked(dtype)
     raise TypeError(
-        f"{place} has the type {dtype} of {type(dtype).__module__.partition('.')[0]}, which is not stored: convert it to "
-        "a type of pandas or to str, or put it with serializer='pickle'"
+        f"{place} has the type {dtype} of {type(dtype).__module__.partition('.')[0]}, which is not stored: convert it "
+        "to a type of pandas or to str, or put it with serializer='pickle'"
     )
 
 

@@ -50,7 +50,7 @@ def prepare(frame: pd.DataFrame) -> Prepared:
     _refuse_duplicates(frame.columns)
     losses: list[dict[str, Any]] = []
     names = stored_names(list(frame.columns), set())
-    columns = [_column(frame.iloc[:, at], names[at], frame.columns[at]) for at in range(len(names))]
+    columns = [_column(series, name, label) for name, (label, series) in zip(names, frame.items())]
     index, index_columns, index_source = _index(frame.index, set(names), losses)
     source = _source(frame, losses)
     if index_source:

@@ -86,7 +86,7 @@ def stored_names(labels: Sequence[Any], taken: set[str]) -> list[str]:
 
 
 def index_details(index: pd.Index[Any], place: str, losses: list[str]) -> dict[str, Any]:
-    """What an index has beyond its values and their type: its name and frequency, as JSON; empty where it has neither."""
+    """The name and frequency of an index as JSON, which are not in its values; empty where it has neither."""
     import pandas as pd
 
     details: dict[str, Any] = {}

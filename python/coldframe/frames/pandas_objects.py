@@ -301,7 +301,8 @@ def _nested(kind: type, values: Callable[[], Iterable[Any]], place: str, losses:
     odd = next((name for name in names if not isinstance(name, str)), None)
     if odd is not None:
         raise TypeError(
-            f"a dict in {place} has the key {odd!r}, and Arrow's structs have names: convert the keys to str, or {_PICKLE}"
+            f"a dict in {place} has the key {odd!r}, and Arrow's structs have names: "
+            f"convert the keys to str, or {_PICKLE}"
         )
     if not names:
         raise TypeError(

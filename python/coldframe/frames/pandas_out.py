@@ -31,6 +31,9 @@ def assemble(
     from coldframe.frames.pandas_index import rebuild_index
     from coldframe.frames.pandas_schema import default_descriptor, read_entry
 
+    if columns is not None:
+        schema = _only(schema, set(columns))
+    stored = schema.names
     entry = read_entry(schema)
     entries = {item.get("field_name"): item for item in (entry or {}).get("columns", [])}
     dtypes = source.get("dtypes", {}) if source.get("library") == "pandas" else {}
@@ -39,22 +42,22 @@ def assemble(
         decoder_for(descriptor, field.type, rows, f"column `{field.name}`")
         for descriptor, field in zip(descriptors, schema)
     ]
-    _fill(decoders, batches, rows)
+    _fill(decoders, batches, rows, stored)
     made: list[Any] = []
     decoders.reverse()
     while decoders:
         made.append(decoders.pop().finish())
     index_names = [name for name in (entry or {}).get("index_columns", []) if isinstance(name, str)]
-    whole_index = bool(entry) and set(index_names) <= set(schema.names)
-    body = [at for at, name in enumerate(schema.names) if not (whole_index and name in index_names)]
+    whole_index = bool(entry) and set(index_names) <= set(stored)
+    body = [at for at, name in enumerate(stored) if not (whole_index and name in index_names)]
     frame = _frame([made[at] for at in body], rows)
     if whole_index:
-        places = {name: schema.names.index(name) for name in index_names}
+        places = {name: stored.index(name) for name in index_names}
         levels = {name: (descriptors[place], made[place]) for name, place in places.items()}
         index = rebuild_index((entry or {})["index_columns"], levels, entries, source.get("index", {}), rows)
         if index is not None:
             frame.index = index
-    frame.columns = _labels(entry, source, [schema.names[at] for at in body])
+    frame.columns = _labels(entry, source, [stored[at] for at in body])
     if source.get("library") == "pandas":
         frame.attrs = dict(source.get("attrs", {}))
         if source.get("allows_duplicate_labels") is False:
@@ -62,14 +65,22 @@ def assemble(
     return frame
 
 
-def _fill(decoders: Sequence[Decoder], batches: Iterable[pa.RecordBatch], rows: int) -> None:
+def _only(schema: pa.Schema, names: set[str]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([field for field in schema if field.name in names], metadata=schema.metadata)
+
+
+def _fill(decoders: Sequence[Decoder], batches: Iterable[pa.RecordBatch], rows: int, stored: list[str]) -> None:
     """Hands each column of each batch to its decoder, and holds them to the number of rows."""
     filled = 0
     for batch in batches:
         if filled + batch.num_rows > rows:
             raise ValueError(f"more than the {rows} rows came that were announced: read the table again")
-        for at, decoder in enumerate(decoders):
-            decoder.append(batch.column(at))
+        # A batch may have more columns, or others first; a name may be there twice only where all are wanted.
+        arrays = batch.columns if batch.schema.names == stored else map(batch.column, stored)
+        for decoder, values in zip(decoders, arrays):
+            decoder.append(values)
         filled += batch.num_rows
     if filled != rows:
         raise ValueError(f"only {filled} of the {rows} rows came that were announced: read the table again")

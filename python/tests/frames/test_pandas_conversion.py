@@ -15,7 +15,7 @@ import pytest
 import pytz
 from round_trip import assert_same, round_trip
 
-from coldframe.frames.pandas import prepare
+from coldframe.frames.pandas import assemble, prepare
 from coldframe.frames.pandas_objects import is_missing
 
 NEW = int(pd.__version__.split(".")[0]) >= 3
@@ -233,3 +233,38 @@ def test_a_column_comes_back_as_it_was(name: str, shape: str) -> None:
 @pytest.mark.parametrize("name", COLUMNS)
 def test_nothing_is_lost_of_a_supported_column(name: str) -> None:
     assert prepare(COLUMNS[name].to_frame("x")).losses == ()
+
+
+def test_chunks_with_other_dictionaries_come_back() -> None:
+    chunks = pa.chunked_array(
+        [pa.array(["a", "b"]).dictionary_encode(), pa.array(["c", None, "a"]).dictionary_encode()]
+    )
+    frame = pd.DataFrame({"x": pd.Series(pd.arrays.ArrowExtensionArray(chunks))})
+    assert_same(frame, round_trip(frame))
+
+
+def test_a_reader_may_drop_the_extension_types() -> None:
+    frame = pd.DataFrame(
+        {
+            "period": pd.period_range("2024-01", periods=3, freq="M"),
+            "interval": pd.interval_range(0, periods=3),
+            "uuid": _objects(uuid.UUID(int=1), None, uuid.UUID(int=2)),
+        }
+    )
+    prepared = prepare(frame)
+    batches = list(prepared.batches or ())
+    plain = [[column.storage for column in batch.columns] for batch in batches]
+    fields = [pa.field(name, column.type) for name, column in zip(frame.columns, plain[0])]
+    schema = pa.schema(fields, metadata=prepared.schema.metadata)
+    stripped = [pa.record_batch(columns, schema=schema) for columns in plain]
+    assert_same(frame, assemble(schema, stripped, 3, prepared.source, None))
+
+
+def test_the_frame_that_came_back_can_be_changed() -> None:
+    columns = {name: column for name, column in COLUMNS.items() if len(column) > 1 and name.startswith("numpy")}
+    columns["text"] = COLUMNS["object: str"]
+    for column in columns.values():
+        result = round_trip(pd.DataFrame({"x": column}))
+        result.loc[0, "x"] = column.iloc[1]
+        assert result["x"].iloc[0] == column.iloc[1] or pd.isna(column.iloc[1])
+        assert result["x"].dtype == column.dtype

@@ -35,6 +35,30 @@ def _series(values: list[Any], dtype: Any) -> pd.Series:
     return pd.Series(values, dtype=dtype)
 
 
+def _objects(draw: st.DrawFn, *, nested: bool) -> st.SearchStrategy[Any]:
+    """Values of one kind that only an object column holds, or None."""
+    texts = st.lists(TEXT, max_size=2)
+    if nested:
+        kinds = [
+            st.lists(LEAVES, max_size=3),
+            st.lists(st.none() | st.lists(st.none() | TEXT, max_size=2), max_size=2),
+            st.tuples(LEAVES, st.none() | texts).map(lambda pair: dict(zip("ab", pair))),
+        ]
+    else:
+        kinds = [
+            st.booleans(),
+            st.integers(-(2**80), 2**80),
+            st.binary(max_size=5),
+            st.dates(),
+            st.datetimes().map(lambda t: t.replace(fold=0)),
+            st.times().map(lambda t: t.replace(fold=0)),
+            st.timedeltas(datetime.timedelta(days=-(10**6)), datetime.timedelta(days=10**6)),
+            st.uuids(),
+            st.integers(-(10**12), 10**12).map(lambda n: decimal.Decimal(n).scaleb(-3) + decimal.Decimal("0.000")),
+        ]
+    return st.none() | draw(st.sampled_from(kinds))
+
+
 @st.composite
 def _column(draw: st.DrawFn, rows: int) -> pd.Series:
     def listed(values: st.SearchStrategy[Any]) -> list[Any]:
@@ -74,34 +98,7 @@ def _column(draw: st.DrawFn, rows: int) -> pd.Series:
         codes = listed(st.integers(-1, len(categories) - 1))
         index = pd.Index(categories, dtype=None if categories else object)
         return pd.Series(pd.Categorical.from_codes(codes, categories=index, ordered=draw(st.booleans())))
-    if kind == "nested":
-        deep = draw(
-            st.sampled_from(
-                [
-                    st.none() | st.lists(LEAVES, max_size=3),
-                    st.none() | st.lists(st.none() | st.lists(st.none() | TEXT, max_size=2), max_size=2),
-                    st.none()
-                    | st.tuples(LEAVES, st.none() | st.lists(TEXT, max_size=2)).map(lambda pair: dict(zip("ab", pair))),
-                ]
-            )
-        )
-        return _series(listed(deep), object)
-    value = draw(
-        st.sampled_from(
-            [
-                st.booleans(),
-                st.integers(-(2**80), 2**80),
-                st.binary(max_size=5),
-                st.dates(),
-                st.datetimes().map(lambda t: t.replace(fold=0)),
-                st.times().map(lambda t: t.replace(fold=0)),
-                st.timedeltas(datetime.timedelta(days=-(10**6)), datetime.timedelta(days=10**6)),
-                st.uuids(),
-                st.integers(-(10**12), 10**12).map(lambda n: decimal.Decimal(n).scaleb(-3) + decimal.Decimal("0.000")),
-            ]
-        )
-    )
-    return _series(listed(st.none() | value), object)
+    return _series(listed(_objects(draw, nested=kind == "nested")), object)
 
 
 @st.composite

@@ -136,3 +136,19 @@ def test_no_columns_and_no_rows() -> None:
     table = pa.table({"x": pa.array([], pa.int64()), "d": pa.array([], pa.dictionary(pa.int32(), pa.string()))})
     # Without a batch pyarrow forgets that the categories are text.
     pd.testing.assert_frame_equal(assembled(table), table.to_pandas(), check_categorical=False, check_dtype=False)
+
+
+def test_columns_chosen_of_a_whole_schema_and_batches_that_have_them_elsewhere() -> None:
+    table = pa.table({"a": [1, 2, 3], "b": ["x", "y", "z"], "c": [0.5, 1.0, 1.5]})
+    for batches in (table.to_batches(), table.select(["c", "b"]).to_batches()):
+        result = assemble(table.schema, batches, 3, POLARS, ["c", "b"])
+        assert list(result.columns) == ["b", "c"]
+        assert list(result["b"]) == ["x", "y", "z"]
+        assert list(result["c"]) == [0.5, 1.0, 1.5]
+
+
+def test_columns_of_the_same_name_stay_two() -> None:
+    table = pa.Table.from_arrays([pa.array([1, 2]), pa.array(["x", "y"])], names=["a", "a"])
+    result = assembled(table)
+    assert list(result.columns) == ["a", "a"]
+    assert [list(result.iloc[:, at]) for at in (0, 1)] == [[1, 2], ["x", "y"]]
