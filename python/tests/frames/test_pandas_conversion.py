@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import subprocess
+import sys
 import uuid
 import zoneinfo
 from typing import Any
@@ -268,3 +270,11 @@ def test_the_frame_that_came_back_can_be_changed() -> None:
         result.loc[0, "x"] = column.iloc[1]
         assert result["x"].iloc[0] == column.iloc[1] or pd.isna(column.iloc[1])
         assert result["x"].dtype == column.dtype
+
+
+def test_importing_the_conversion_loads_no_frame_library() -> None:
+    program = (
+        "import sys, coldframe.frames.pandas; print([n for n in ('pandas', 'pyarrow', 'numpy') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
