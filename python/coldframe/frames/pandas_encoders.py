@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from coldframe.errors import WrongTypeError
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -61,9 +63,9 @@ def encoder_for(values: Any, place: str) -> Encoder:
         return _sparse(values, dtype, place)
     if type(values).__module__.startswith("pandas.") and hasattr(values, "_mask"):
         return _masked(dtype)
-    raise TypeError(
-        f"{place} has the type {dtype} of {type(dtype).__module__.partition('.')[0]}, which is not stored: convert it to "
-        "a type of pandas or to str, or put it with serializer='pickle'"
+    raise WrongTypeError(
+        f"{place} has the type {dtype} of {type(dtype).__module__.partition('.')[0]}, which is not stored: convert it "
+        "to a type of pandas or to str, or put it with serializer='pickle'"
     )
 
 
@@ -85,14 +87,18 @@ def _numpy(values: np.ndarray[Any, Any], dtype: np.dtype[Any], place: str) -> En
     import pyarrow as pa
 
     if dtype.kind == "O":
-        return _object(values, place)
+        from coldframe.frames.pandas_object_encoder import object_encoder
+
+        return object_encoder(values, place)
     if dtype.kind == "c":
-        raise TypeError(
+        raise WrongTypeError(
             f"{place} holds complex numbers, which Arrow has not: store its .real and .imag as two columns, "
             "or put it with serializer='pickle'"
         )
     if dtype.kind not in "biufmM" or dtype.itemsize > 8:
-        raise TypeError(f"{place} has the NumPy type {dtype}, which Arrow has not: convert it with .astype('float64') or str")
+        raise WrongTypeError(
+            f"{place} has the NumPy type {dtype}, which Arrow has not: convert it with .astype('float64') or str"
+        )
     native = dtype.newbyteorder("=")
     arrow = pa.from_numpy_dtype(native)
 
@@ -101,86 +107,6 @@ def _numpy(values: np.ndarray[Any, Any], dtype: np.dtype[Any], place: str) -> En
 
     losses = [] if dtype.isnative else ["its byte order: comes back in the order of the machine"]
     return Encoder(arrow, str(native), encode, dtype.itemsize, losses=losses)
-
-
-def _object(values: np.ndarray[Any, Any], place: str) -> Encoder:
-    import numpy as np
-    import pyarrow as pa
-
-    from coldframe.frames.pandas_objects import look_at
-
-    kind = look_at(lambda: values, place)
-
-    def encode(part: np.ndarray[Any, Any]) -> pa.Array:
-        try:
-            return _object_slice(part, kind.name, kind.type)
-        except (pa.ArrowException, UnicodeError, OverflowError) as error:
-            raise ValueError(
-                f"{place} holds a value that does not fit the Arrow type {kind.type} ({error}): mend the value, "
-                "or put it with serializer='pickle'"
-            ) from error
-
-    starts = range(0, len(values), BLOCK)
-    sizes = None
-    if kind.name in ("str", "bytes", "nested", "array"):
-        sizes = np.array([sum(map(_size, values[start : start + BLOCK])) for start in starts], dtype="float64")
-    width = 1.0 if kind.name in ("none", "bool") else 32.0 if kind.name in ("bigint", "decimal", "uuid") else 8.0
-    return Encoder(kind.type, kind.descriptor, encode, width, sizes, kind.losses)
-
-
-def _object_slice(part: np.ndarray[Any, Any], name: str, arrow: pa.DataType) -> pa.Array:
-    import numpy as np
-    import pandas as pd
-    import pyarrow as pa
-
-    from coldframe.frames.pandas_objects import is_missing
-
-    if name == "none":
-        return pa.nulls(len(part), arrow)
-    if name == "float":
-        return pa.array([v if type(v) is float else None if v is None or v is pd.NA or v is pd.NaT else v for v in part], arrow)
-    if name == "uuid":
-        storage = pa.array([None if is_missing(v) else v.bytes for v in part], pa.binary(16))
-        return pa.ExtensionArray.from_storage(arrow, storage)
-    if name == "array":
-        absent = np.fromiter(map(is_missing_array, part), dtype=bool, count=len(part))
-        lengths = [0 if gone else len(v) for v, gone in zip(part, absent)]
-        offsets = np.zeros(len(part) + 1, dtype="int32")
-        np.cumsum(lengths, out=offsets[1:])
-        pieces = [v for v, gone in zip(part, absent) if not gone]
-        items = np.concatenate(pieces) if pieces else np.empty(0, arrow.value_type.to_pandas_dtype())
-        return pa.ListArray.from_arrays(
-            pa.array(offsets), pa.array(items, arrow.value_type, from_pandas=False), mask=pa.array(absent)
-        )
-    if name == "numpy":
-        absent = np.fromiter((v is None or v is pd.NA or v is pd.NaT for v in part), dtype=bool, count=len(part))
-        filled = np.where(absent, 0, part).astype(arrow.to_pandas_dtype())
-        return pa.array(filled, arrow, mask=absent, from_pandas=False)
-    if name in ("Timestamp", "Timedelta"):
-        integers = np.fromiter((0 if is_missing(v) else v.asm8.view("int64") for v in part), "int64", len(part))
-        absent = np.fromiter(map(is_missing, part), dtype=bool, count=len(part))
-        return pa.array(integers, pa.int64(), mask=absent).cast(arrow)
-    if name == "nested" or name == "bigint":
-        return one_array(pa.array([None if is_missing(v) else v for v in part], arrow))
-    return one_array(pa.array(part, arrow, from_pandas=True))
-
-
-def is_missing_array(value: Any) -> bool:
-    """Whether a value of a column of arrays is none."""
-    import numpy as np
-
-    return not isinstance(value, np.ndarray)
-
-
-def _size(value: Any) -> int:
-    """About how many bytes a value takes in Arrow."""
-    if isinstance(value, (str, bytes)):
-        return len(value) + 8
-    if isinstance(value, list):
-        return 8 + sum(map(_size, value))
-    if isinstance(value, dict):
-        return 8 + sum(map(_size, value.values()))
-    return getattr(value, "nbytes", 8)
 
 
 def _blocks_of_arrow(values: pa.ChunkedArray) -> np.ndarray[Any, Any]:
@@ -196,9 +122,9 @@ def _string(values: Any, dtype: pd.StringDtype) -> Encoder:
 
     missing = "NA" if dtype.na_value is pd.NA else "nan"
     if dtype.storage == "python":
-        plain = np.asarray(values, dtype=object)
-        sizes = [sum(map(_size, plain[start : start + BLOCK])) for start in range(0, len(plain), BLOCK)]
-        arrow, blocks = pa.string(), np.array(sizes, dtype="float64")
+        from coldframe.frames.pandas_object_encoder import block_bytes
+
+        arrow, blocks = pa.string(), block_bytes(np.asarray(values, dtype=object), "str")
     else:
         chunked = values._pa_array
         arrow, blocks = chunked.type, _blocks_of_arrow(chunked)

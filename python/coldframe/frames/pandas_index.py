@@ -75,7 +75,9 @@ def rebuild_index(
     names = [decode_label(name) for name in details["names"]] if "names" in details else None
     if len(listed) == 1 and isinstance(listed[0], Mapping):
         stored = listed[0]
-        index = pd.RangeIndex(stored["start"], stored["stop"], stored["step"], name=names[0] if names else stored["name"])
+        index = pd.RangeIndex(
+            stored["start"], stored["stop"], stored["step"], name=names[0] if names else stored["name"]
+        )
         return index if len(index) == rows else None
     if not listed:
         return None
@@ -88,7 +90,9 @@ def rebuild_index(
     return index
 
 
-def _multi_index(columns: Sequence[tuple[Any, Any]], names: Sequence[Any], frequencies: Mapping[str, str]) -> pd.MultiIndex:
+def _multi_index(
+    columns: Sequence[tuple[Any, Any]], names: Sequence[Any], frequencies: Mapping[str, str]
+) -> pd.MultiIndex:
     import numpy as np
     import pandas as pd
 

@@ -7,6 +7,8 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from coldframe.errors import WrongTypeError
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
@@ -33,7 +35,7 @@ def encode_label(label: Any, place: str) -> Any:
         return {"timestamp": label.isoformat(), "unit": label.unit}
     if type(label) is datetime.date:
         return {"date": label.isoformat()}
-    raise TypeError(
+    raise WrongTypeError(
         f"{place} is the label {label!r} of type {type(label).__name__}, which is not stored: "
         "rename it to a str, number, date or tuple of these"
     )
@@ -86,7 +88,7 @@ def stored_names(labels: Sequence[Any], taken: set[str]) -> list[str]:
 
 
 def index_details(index: pd.Index[Any], place: str, losses: list[str]) -> dict[str, Any]:
-    """What an index has beyond its values and their type: its name and frequency, as JSON; empty where it has neither."""
+    """The name and frequency of an index as JSON, which are not in its values; empty where it has neither."""
     import pandas as pd
 
     details: dict[str, Any] = {}

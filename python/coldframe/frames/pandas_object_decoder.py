@@ -26,7 +26,10 @@ class Objects:
         """Makes objects of the next rows."""
         import numpy as np
 
-        made = np.fromiter(self._objects(values), dtype=object, count=len(values))
+        made = self._objects(values)
+        if not isinstance(made, np.ndarray) or made.dtype != object:
+            # Assigning a list of lists or arrays would spread them over rows and columns.
+            made = np.fromiter(made, dtype=object, count=len(values))
         if values.null_count and (self._missing is not None or self._name in ("Timestamp", "Timedelta", "numpy")):
             made[values.is_null().to_numpy(zero_copy_only=False)] = self._missing
         self._out[self._at : self._at + len(values)] = made
@@ -36,12 +39,12 @@ class Objects:
         """A NumPy array of objects."""
         return self._out
 
-    def _objects(self, values: pa.Array) -> Iterable[Any]:
+    def _objects(self, values: pa.Array) -> Any:
         name = self._name
         if name == "none":
             return [self._missing] * len(values)
         if name in ("str", "bytes"):
-            return values.to_numpy(zero_copy_only=False)
+            return values.to_numpy(zero_copy_only=False, writable=True)
         if name == "bigint":
             return (None if value is None else int(value) for value in values.to_pylist())
         if name == "uuid":
@@ -62,7 +65,7 @@ class Objects:
             return values.to_pandas()
         return values.to_pylist()
 
-    def _instants(self, values: pa.Array) -> Iterable[Any]:
+    def _instants(self, values: pa.Array) -> Any:
         import pandas as pd
 
         plain = values.to_numpy(zero_copy_only=False)

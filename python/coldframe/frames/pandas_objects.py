@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from coldframe.errors import InvalidInputError, WrongTypeError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -22,7 +24,9 @@ _PLAIN = {
     datetime.timedelta: "timedelta",
     uuid.UUID: "uuid",
 }
-_INSIDE = frozenset({"none", "str", "bytes", "bool", "int", "float", "decimal", "date", "time", "datetime", "timedelta"})
+_INSIDE = frozenset(
+    {"none", "str", "bytes", "bool", "int", "float", "decimal", "date", "time", "datetime", "timedelta"}
+)
 
 
 @dataclass
@@ -99,7 +103,7 @@ def _kind_of(types: set[type], values: Callable[[], Iterable[Any]], place: str) 
     if not types:
         return ObjectKind("none", pa.null())
     if len(types) > 1:
-        raise TypeError(_clash(types, place))
+        raise WrongTypeError(_clash(types, place))
     (kind,) = types
     if kind in _PLAIN:
         arrow = {
@@ -130,7 +134,7 @@ def _kind_of(types: set[type], values: Callable[[], Iterable[Any]], place: str) 
         return _arrays(values, place)
     if issubclass(kind, (np.bool_, np.integer, np.floating)) and np.dtype(kind).itemsize <= 8:
         return ObjectKind("numpy", pa.from_numpy_dtype(np.dtype(kind)), details={"dtype": np.dtype(kind).name})
-    raise TypeError(_no_arrow_type(kind, place))
+    raise WrongTypeError(_no_arrow_type(kind, place))
 
 
 def _clash(types: Iterable[type], place: str) -> str:
@@ -174,7 +178,7 @@ def _integers(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
         return ObjectKind("int", pa.uint64())
     digits = len(str(max(abs(low), abs(high)))) if max(abs(low), abs(high)) < 10**76 else 77
     if digits > 76:
-        raise ValueError(f"{place} holds an integer of more than 76 digits: convert it with .map(str), or {_PICKLE}")
+        raise InvalidInputError(f"{place} holds an integer of more than 76 digits: convert it with .map(str), or {_PICKLE}")
     return ObjectKind("bigint", pa.decimal128(38, 0) if digits <= 38 else pa.decimal256(76, 0))
 
 
@@ -185,13 +189,13 @@ def _decimals(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
     for value in _of_type(values, decimal.Decimal):
         sign, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int):
-            raise ValueError(f"{place} holds the decimal {value}, which no Arrow decimal holds: replace it by None")
+            raise InvalidInputError(f"{place} holds the decimal {value}, which no Arrow decimal holds: replace it by None")
         whole = max(whole, len(digits) + exponent)
         scale = max(scale, -exponent)
         exponents.add(exponent)
         negative_zero = negative_zero or (sign == 1 and not value)
     if whole + scale > 76:
-        raise ValueError(
+        raise InvalidInputError(
             f"{place} holds decimals that need {whole + scale} digits, and Arrow holds 76: "
             f"round them to fewer with .map(lambda d: round(d, 10)), or {_PICKLE}"
         )
@@ -210,14 +214,22 @@ def _times(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
     import pyarrow as pa
 
     if any(value.tzinfo is not None for value in _of_type(values, datetime.time)):
-        raise TypeError(f"{place} holds times with a time zone, which no Arrow type holds: convert it to str, or {_PICKLE}")
-    return ObjectKind("time", pa.time64("us"))
+        raise WrongTypeError(
+            f"{place} holds times with a time zone, which no Arrow type holds: convert it to str, or {_PICKLE}"
+        )
+    return ObjectKind("time", pa.time64("us"), losses=_folds(values, datetime.time))
+
+
+def _folds(values: Callable[[], Iterable[Any]], kind: type) -> list[str]:
+    return (
+        ["the fold of its times: all come back with 0"] if any(value.fold for value in _of_type(values, kind)) else []
+    )
 
 
 def _one_unit(values: Callable[[], Iterable[Any]], kind: type, place: str) -> str:
     units = {value.unit for value in _of_type(values, kind)}
     if len(units) > 1:
-        raise TypeError(
+        raise WrongTypeError(
             f"{place} holds {_name(kind)}s of the units {' and '.join(sorted(units))}: "
             "convert them to one with .map(lambda t: t.as_unit('ns'))"
         )
@@ -234,14 +246,14 @@ def _datetimes(kind: type, values: Callable[[], Iterable[Any]], place: str) -> O
     unit = _one_unit(values, kind, place) if own else "us"
     zones = {_zone_of(value.tzinfo) for value in _of_type(values, kind)}
     if len(zones) > 1:
-        raise TypeError(
+        raise WrongTypeError(
             f"{place} holds datetimes of several time zones ({', '.join(sorted(map(str, zones)))}): "
             "convert it with pd.to_datetime(..., utc=True)"
         )
     zone = zones.pop()
     details: dict[str, Any] = {"unit": unit} if own else {}
     if zone is None:
-        return ObjectKind(kind.__name__, pa.timestamp(unit), details=details)
+        return ObjectKind(kind.__name__, pa.timestamp(unit), details=details, losses=_folds(values, kind))
     details["zone"] = describe(zone, place)
     return ObjectKind(kind.__name__, pa.timestamp(unit, arrow_name(details["zone"])), details=details)
 
@@ -251,7 +263,7 @@ def _zone_of(zone: datetime.tzinfo | None) -> datetime.tzinfo | None:
     if zone is not None and type(zone).__module__.startswith("pytz") and getattr(zone, "zone", None):
         import pytz
 
-        return pytz.timezone(zone.zone)  # type: ignore[attr-defined]
+        zone = pytz.timezone(zone.zone)  # type: ignore[attr-defined]
     return zone
 
 
@@ -261,19 +273,19 @@ def _arrays(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
 
     shapes = {value.ndim for value in _of_type(values, np.ndarray)}
     if shapes != {1}:
-        raise TypeError(
+        raise WrongTypeError(
             f"{place} holds arrays of {max(shapes)} dimensions, and only those of one are stored: "
             f"convert it with .map(lambda a: a.tolist()), or {_PICKLE}"
         )
     dtypes = {value.dtype for value in _of_type(values, np.ndarray)}
     if len(dtypes) > 1:
-        raise TypeError(
+        raise WrongTypeError(
             f"{place} holds arrays of the types {' and '.join(sorted(map(str, dtypes)))}: "
             "convert them to one with .map(lambda a: a.astype('float64'))"
         )
     dtype = dtypes.pop()
     if dtype.kind not in "biuf" or dtype.itemsize > 8 or not dtype.isnative:
-        raise TypeError(
+        raise WrongTypeError(
             f"{place} holds arrays of type {dtype}, which are not stored: "
             f"convert it with .map(lambda a: a.tolist()), or {_PICKLE}"
         )
@@ -286,20 +298,22 @@ def _nested(kind: type, values: Callable[[], Iterable[Any]], place: str, losses:
     if kind is list:
         items: Callable[[], Iterable[Any]] = lambda: chain.from_iterable(_of_type(values, list))  # noqa: E731
         return pa.list_(_inside(items, f"a list in {place}", losses))
-    names: dict[Any, None] = {}
-    sizes = set()
-    for value in _of_type(values, dict):
-        names.update(dict.fromkeys(value))
-        sizes.add(len(value))
+    orders = dict.fromkeys(map(tuple, _of_type(values, dict)))
+    names = dict.fromkeys(chain.from_iterable(orders))
     odd = next((name for name in names if not isinstance(name, str)), None)
     if odd is not None:
-        raise TypeError(
-            f"a dict in {place} has the key {odd!r}, and Arrow's structs have names: convert the keys to str, or {_PICKLE}"
+        raise WrongTypeError(
+            f"a dict in {place} has the key {odd!r}, and Arrow's structs have names: "
+            f"convert the keys to str, or {_PICKLE}"
         )
     if not names:
-        raise TypeError(f"{place} holds empty dicts only, which Parquet cannot hold: replace them by None, or {_PICKLE}")
-    if sizes != {len(names)}:
+        raise WrongTypeError(
+            f"{place} holds empty dicts only, which Parquet cannot hold: replace them by None, or {_PICKLE}"
+        )
+    if any(len(order) < len(names) for order in orders):
         losses.append("which keys a dict did not have: all come back with all keys, those absent as None")
+    elif len(orders) > 1:
+        losses.append("the order of the keys of its dicts: all come back with that of the first")
     fields = []
     for name in names:
         members: Callable[[], Iterable[Any]] = lambda name=name: (d.get(name) for d in _of_type(values, dict))  # type: ignore[misc]  # noqa: E731
@@ -313,7 +327,7 @@ def _inside(values: Callable[[], Iterable[Any]], place: str, losses: list[str]) 
         losses.extend(kind.losses)
     elif kind.name not in _INSIDE or kind.missing != "None" or "zone" in kind.details:
         what = kind.missing if kind.missing != "None" else f"values of type {kind.name}"
-        raise TypeError(f"{place} is or holds {what}, which is stored exactly in a column of its own only: {_PICKLE}")
+        raise WrongTypeError(f"{place} is or holds {what}, which is stored exactly in a column of its own only: {_PICKLE}")
     else:
         losses.extend(kind.losses)
     return kind.type

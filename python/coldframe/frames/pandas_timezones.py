@@ -21,7 +21,7 @@ def describe(zone: datetime.tzinfo, place: str) -> dict[str, Any]:
     if library == "pytz":
         name = getattr(zone, "zone", None)
         return {"pytz": name} if name is not None else {"pytz": _whole_minutes(zone, place)}
-    raise ValueError(
+    raise InvalidInputError(
         f"{place} has the time zone {zone!r}, which has no name to store: "
         "convert it with .dt.tz_convert('UTC'), or to a zone named as in 'Europe/Berlin'"
     )
@@ -37,7 +37,8 @@ def restore(description: Mapping[str, Any]) -> datetime.tzinfo:
             library = "zoneinfo" if isinstance(name, str) else "datetime"
         else:
             # pytz keeps one object for each offset and name, and compares them by identity.
-            return pytz.timezone(name) if isinstance(name, str) else pytz.FixedOffset(name // 60)
+            zone: datetime.tzinfo = pytz.timezone(name) if isinstance(name, str) else pytz.FixedOffset(name // 60)
+            return zone
     if library == "zoneinfo":
         return zoneinfo.ZoneInfo(name)
     return datetime.timezone.utc if name == 0 else datetime.timezone(datetime.timedelta(seconds=name))
@@ -58,7 +59,7 @@ def _whole_minutes(zone: datetime.tzinfo, place: str) -> int:
     offset = zone.utcoffset(None)
     seconds = 0 if offset is None else offset.total_seconds()
     if seconds % 60:
-        raise ValueError(
+        raise InvalidInputError(
             f"{place} has the time zone {zone}, whose offset is no whole number of minutes: "
             "convert it with .dt.tz_convert('UTC')"
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+
 from coldframe.frames.pandas import assemble, prepare
 from coldframe.frames.prepared import Prepared
 
@@ -78,4 +79,6 @@ def _assert_same_values(left: pd.Series[Any], right: pd.Series[Any]) -> None:
     if hasattr(left.array, "_mask"):
         assert (left.array._mask == right.array._mask).all()
         kept = ~left.array._mask
-        assert np.array_equal(left.array._data[kept], right.array._data[kept], equal_nan=left.array._data.dtype.kind == "f")
+        assert np.array_equal(
+            left.array._data[kept], right.array._data[kept], equal_nan=left.array._data.dtype.kind == "f"
+        )

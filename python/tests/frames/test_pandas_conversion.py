@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import subprocess
+import sys
 import uuid
 import zoneinfo
 from typing import Any
@@ -13,10 +15,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import pytz
-from coldframe.frames.pandas import prepare
-from coldframe.frames.pandas_objects import is_missing
-
 from round_trip import assert_same, round_trip
+
+from coldframe.frames.pandas import assemble, prepare
+from coldframe.frames.pandas_objects import is_missing
 
 NEW = int(pd.__version__.split(".")[0]) >= 3
 D = decimal.Decimal
@@ -55,6 +57,9 @@ def _object_columns() -> dict[str, pd.Series]:
         "time": _objects(datetime.time(0, 0), None, datetime.time(23, 59, 59, 999999)),
         "datetime": _objects(datetime.datetime(1, 1, 1), None, datetime.datetime(9999, 12, 31, 23, 59, 59, 999999)),
         "datetime zone": _objects(datetime.datetime(2024, 7, 1, tzinfo=zone), None),
+        "datetime folds": _objects(
+            *(datetime.datetime(2024, 10, 27, 2, 30, tzinfo=zone, fold=fold) for fold in (0, 1))
+        ),
         "datetime pytz": _objects(
             pytz.timezone("US/Eastern").localize(datetime.datetime(2024, 7, 1)),
             pytz.timezone("US/Eastern").localize(datetime.datetime(2024, 1, 1)),
@@ -230,3 +235,46 @@ def test_a_column_comes_back_as_it_was(name: str, shape: str) -> None:
 @pytest.mark.parametrize("name", COLUMNS)
 def test_nothing_is_lost_of_a_supported_column(name: str) -> None:
     assert prepare(COLUMNS[name].to_frame("x")).losses == ()
+
+
+def test_chunks_with_other_dictionaries_come_back() -> None:
+    chunks = pa.chunked_array(
+        [pa.array(["a", "b"]).dictionary_encode(), pa.array(["c", None, "a"]).dictionary_encode()]
+    )
+    frame = pd.DataFrame({"x": pd.Series(pd.arrays.ArrowExtensionArray(chunks))})
+    assert_same(frame, round_trip(frame))
+
+
+def test_a_reader_may_drop_the_extension_types() -> None:
+    frame = pd.DataFrame(
+        {
+            "period": pd.period_range("2024-01", periods=3, freq="M"),
+            "interval": pd.interval_range(0, periods=3),
+            "uuid": _objects(uuid.UUID(int=1), None, uuid.UUID(int=2)),
+        }
+    )
+    prepared = prepare(frame)
+    batches = list(prepared.batches or ())
+    plain = [[column.storage for column in batch.columns] for batch in batches]
+    fields = [pa.field(name, column.type) for name, column in zip(frame.columns, plain[0])]
+    schema = pa.schema(fields, metadata=prepared.schema.metadata)
+    stripped = [pa.record_batch(columns, schema=schema) for columns in plain]
+    assert_same(frame, assemble(schema, stripped, 3, prepared.source, None))
+
+
+def test_the_frame_that_came_back_can_be_changed() -> None:
+    columns = {name: column for name, column in COLUMNS.items() if len(column) > 1 and name.startswith("numpy")}
+    columns["text"] = COLUMNS["object: str"]
+    for column in columns.values():
+        result = round_trip(pd.DataFrame({"x": column}))
+        result.loc[0, "x"] = column.iloc[1]
+        assert result["x"].iloc[0] == column.iloc[1] or pd.isna(column.iloc[1])
+        assert result["x"].dtype == column.dtype
+
+
+def test_importing_the_conversion_loads_no_frame_library() -> None:
+    program = (
+        "import sys, coldframe.frames.pandas; print([n for n in ('pandas', 'pyarrow', 'numpy') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from coldframe.frames.pandas import assemble, prepare, stored_columns
-
 from round_trip import assert_same, round_trip, through_ipc
+
+from coldframe.frames.pandas import assemble, prepare, stored_columns
 
 DAY = pd.Timestamp("2024-02-29 12:34:56")
 LETTERS = pd.Categorical(["b", "a", None], categories=["b", "a", "unused"], ordered=True)
@@ -225,7 +225,9 @@ def test_what_pandas_reads_of_the_plain_file_has_index_and_types(tmp_path: Any) 
 
 
 def test_the_source_stays_small() -> None:
-    wide = pd.DataFrame({f"c{i}": pd.array(["a"] if i % 2 else [1], dtype="str" if i % 2 else "Int64") for i in range(2000)})
+    wide = pd.DataFrame(
+        {f"c{i}": pd.array(["a"] if i % 2 else [1], dtype="str" if i % 2 else "Int64") for i in range(2000)}
+    )
     assert len(json.dumps(prepare(wide).source)) < 300 or pd.__version__ < "3"
     many = pd.DataFrame({"c": pd.Categorical([f"category {i}" for i in range(10_000)])})
     assert len(json.dumps(prepare(many).source)) < 400

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from coldframe.frames.pandas import assemble, prepare, stored_columns
-
 from round_trip import round_trip, through_ipc
+
+from coldframe.frames.pandas import assemble, prepare, stored_columns
 
 D = decimal.Decimal
 
@@ -32,7 +32,11 @@ def _objects(*values: Any) -> pd.DataFrame:
 
 
 REFUSED = [
-    (_objects("a", 1), TypeError, r"column `x` holds int and str: convert it with df\['x'\].astype\(str\), or put it with serializer='pickle'"),
+    (
+        _objects("a", 1),
+        TypeError,
+        r"column `x` holds int and str: convert it with df\['x'\].astype\(str\), or put it with serializer='pickle'",
+    ),
     (_objects("a", 1.5, None), TypeError, "column `x` holds float and str"),
     (_objects(True, 1), TypeError, "column `x` holds bool and int"),
     (_objects(1, 2.5), TypeError, "column `x` holds float and int"),
@@ -66,7 +70,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("frame", "kind", "message"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("frame", "kind", "message"), REFUSED, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_what_cannot_be_stored_is_refused_before_the_first_batch(frame: Any, kind: type, message: str) -> None:
     with pytest.raises(kind, match=message):
         prepare(frame)
@@ -93,6 +99,9 @@ LOST = [
     (_objects("a", None, np.nan), "x", "which missing values were None and which nan"),
     (_objects(D("1.5"), D("1.50")), "x", "how many digits each decimal had"),
     (_objects(D("-0.0"), D("1.5")), "x", "the sign of decimals that are minus zero"),
+    (_objects(datetime.time(1, fold=1)), "x", "the fold"),
+    (_objects(datetime.datetime(2024, 10, 27, 2, fold=1), None), "x", "the fold"),
+    (_objects({"a": 1, "b": 2}, {"b": 1, "a": 2}), "x", "the order of the keys"),
     (_objects({"a": 1}, {"b": 2}), "x", "which keys a dict did not have"),
     (pd.DataFrame({"x": pd.arrays.SparseArray([0.0, 1.0, 0.0])}), "x", "its sparse storage"),
     (pd.DataFrame({"x": np.array([1, 2], dtype=">i4")}), "x", "its byte order"),
