@@ -47,13 +47,16 @@ const CLEAN_UP: Duration = Duration::from_millis(700);
 
 /// Runs the command that `arguments` say, the program's name first, and returns its exit code.
 ///
-/// What went to standard output is flushed before it returns, so that another program may call it and go on. A write
-/// to standard output that fails because its reader has left is no failure. Call it outside of an async runtime: it
-/// starts one of its own.
+/// What went to standard output is flushed before it returns, so that another program may call it and go on; unless a
+/// signal stopped the command. A write to standard output that fails because its reader has left is no failure. Call it
+/// outside of an async runtime: it starts one of its own.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let code = run_unflushed(arguments);
-    // Commands report what they could not write themselves; what help leaves behind nobody may be reading any more.
-    let _ = std::io::stdout().flush();
+    // A command that was stopped may be stuck in a write that nobody reads, and waiting for it would hang.
+    if code != failure::exit_code(ErrorKind::Cancelled) {
+        // Commands report what they could not write themselves; what help leaves behind nobody may be reading any more.
+        let _ = std::io::stdout().flush();
+    }
     code
 }
 

@@ -30,10 +30,11 @@ pub trait Source: Debug + Send + Sync {
     /// What the storage fails with; [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the part is shorter.
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>>;
 
-    /// Told, after a first read, that what is read will be used as it lies. A source that has the part as a local file
-    /// may then map it into memory, so that reads copy nothing. Whether they do so from now on.
-    async fn map(&self) -> bool {
-        false
+    /// The whole part as a local file that is mapped into memory, if it is one that was opened by an earlier read. What
+    /// is read from then on are slices of the mapping, which copy nothing. Nothing of it is checked, or read from the disk
+    /// yet.
+    async fn mapped(&self) -> Option<Bytes> {
+        None
     }
 
     /// Told that bytes which it gave are not what was written. Whether they may have come from a copy, which it will

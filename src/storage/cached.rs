@@ -103,9 +103,9 @@ impl CachedObject {
         whole.ok_or_else(|| Error::internal("a read through the cache lost a range"))
     }
 
-    /// Maps a local file; see [`Object::map`]. What is read through the cache is not mapped.
-    pub(crate) async fn map(&self) -> bool {
-        self.cache.is_none() && self.object.map().await
+    /// A local file as it is mapped; see [`Object::mapped`]. What is read through the cache is not mapped.
+    pub(crate) async fn mapped(&self) -> Option<Bytes> {
+        if self.cache.is_some() { None } else { self.object.mapped().await }
     }
 
     /// Told that what was read is not what was written: forgets what the cache has of it, so that every later read

@@ -109,22 +109,21 @@ impl Object {
         cut(ranges, &requests, &fetched)
     }
 
-    /// Maps the object into memory if it is a local file that was opened by an earlier read. Whether it is mapped now:
-    /// then every later read gives slices of the mapping, and copies nothing.
-    pub(crate) async fn map(&self) -> bool {
+    /// The object mapped into memory, if it is a local file that was opened by an earlier read; every later read gives
+    /// slices of the mapping, and copies nothing.
+    pub(crate) async fn mapped(&self) -> Option<Bytes> {
         let file = match self.opened() {
-            Opened::Mapped(_) => return true,
+            Opened::Mapped(mapped) => return Some(mapped.bytes()),
             // Elsewhere a mapped file cannot be deleted.
             Opened::File(file) if self.size >= MAPPED_BYTES && cfg!(unix) => file,
-            _ => return false,
+            _ => return None,
         };
         let size = position(self.size);
         // What cannot be mapped can still be read, or says then why not.
-        let Ok(Ok(mapped)) = tokio::task::spawn_blocking(move || MappedFile::new(file, size)).await else {
-            return false;
-        };
+        let mapped = tokio::task::spawn_blocking(move || MappedFile::new(file, size)).await.ok()?.ok()?;
+        let bytes = mapped.bytes();
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Opened::Mapped(Arc::new(mapped));
-        true
+        Some(bytes)
     }
 
     /// All its bytes, in pieces of `step` bytes; of an empty object one piece without any.

@@ -350,8 +350,8 @@ impl Source for PartSource {
         }
     }
 
-    async fn map(&self) -> bool {
-        self.object.map().await
+    async fn mapped(&self) -> Option<Bytes> {
+        self.object.mapped().await
     }
 
     async fn distrust(&self) -> bool {

@@ -125,12 +125,89 @@ async fn a_flipped_bit_is_found_before_its_batch_is_handed_out() {
         assert_eq!(error.kind(), ErrorKind::Damaged);
         assert!(error.to_string().contains(&part.path), "{error}");
         assert!(rows > 0 && rows < 3_000_000, "{rows} rows came before the damage");
-        assert_eq!(opened.scan().columns(["id"]).collect().await.unwrap_err().kind(), ErrorKind::Damaged);
+        assert_eq!(opened.scan().columns(["name"]).collect().await.unwrap_err().kind(), ErrorKind::Damaged);
     }
     flip(last);
     assert_eq!(read(&store, &reference).await.unwrap().rows(), 3_000_000);
     flip(part.size - 20);
     assert_eq!(read(&store, &reference).await.unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+/// How many bytes of the file's mapping are present in this process.
+fn touched(file: &Path) -> usize {
+    let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut lines = smaps.lines().skip_while(|line| !line.ends_with(file.to_str().unwrap()));
+    let rss = lines.find_map(|line| line.strip_prefix("Rss:")).unwrap();
+    1024 * rss.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+}
+
+#[tokio::test]
+async fn some_columns_touch_only_what_they_need_and_are_checked() {
+    let (folder, store) = local().await;
+    let column = |first: i64| Arc::new(Int64Array::from_iter_values((0..200_000).map(|row| row + first))) as ArrayRef;
+    let table = RecordBatch::try_from_iter((0..16).map(|number| (format!("c{number}"), column(number)))).unwrap();
+    let reference = store.put("a/table", table.clone()).serializer("arrow").await.unwrap();
+    let path = file_of(folder.path(), &reference);
+    let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let size = file.metadata().unwrap().len();
+
+    let opened = store.open_result(&reference).await.unwrap();
+    let two = opened.scan().columns(["c9", "c1"]).collect().await.unwrap().to_batch().unwrap();
+    assert_eq!(two, table.project(&[9, 1]).unwrap());
+    assert!(touched(&path) > size as usize / 16, "{} of {size}", touched(&path));
+    assert!(touched(&path) < size as usize / 2, "{} of {size}", touched(&path));
+    let slice = opened.scan().columns(["c3"]).offset(70_001).limit(60_000).collect().await.unwrap();
+    assert_eq!(slice.to_batch().unwrap(), table.project(&[3]).unwrap().slice(70_001, 60_000));
+
+    // One damaged byte after the other: each is found by exactly those columns whose extents it lies in.
+    let mut missed = [0; 16];
+    for at in (4_096..size - 8_192).step_by(777_777) {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+        assert_eq!(opened.scan().collect().await.unwrap_err().kind(), ErrorKind::Damaged);
+        for number in [0, 7, 15] {
+            match opened.scan().columns([format!("c{number}")]).collect().await {
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Damaged, "{error}"),
+                Ok(read) => {
+                    missed[number] += 1;
+                    assert_eq!(read.to_batch().unwrap(), table.project(&[number]).unwrap(), "{at}");
+                }
+            }
+        }
+        file.write_all_at(&byte, at).unwrap();
+    }
+    assert!(missed.iter().filter(|missed| **missed > 10).count() == 3, "{missed:?}");
+}
+
+/// Every type, each alone: what is not counted among what a column needs would not be checked.
+#[tokio::test]
+async fn a_column_of_any_type_is_checked_wherever_it_lies() {
+    let (folder, store) = local().await;
+    for (name, array) in every_type() {
+        let arrays = vec![array; 20_000];
+        let arrays: Vec<&dyn Array> = arrays.iter().map(|array| array.as_ref()).collect();
+        let array = arrow::compute::concat(&arrays).unwrap();
+        let other: ArrayRef = Arc::new(Int8Array::from(vec![7; array.len()]));
+        let table = batch_of(vec![(name.clone(), array), ("other".to_owned(), other)]);
+        let reference = store.put("a/table", table.clone()).serializer("arrow").await.unwrap();
+        let opened = store.open_result(&reference).await.unwrap();
+        let read = || async { opened.scan().columns([&name]).collect().await };
+        assert_eq!(read().await.unwrap().to_batch().unwrap(), table.project(&[0]).unwrap(), "{name}");
+        let path = file_of(folder.path(), &reference);
+        let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let size = file.metadata().unwrap().len();
+        for at in (1_024..size - 4_096).step_by(size as usize / 11) {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+            match read().await {
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Damaged, "{name}: {error}"),
+                Ok(read) => assert_eq!(read.to_batch().unwrap(), table.project(&[0]).unwrap(), "{name} at {at}"),
+            }
+            file.write_all_at(&byte, at).unwrap();
+        }
+    }
 }
 
 #[tokio::test]
@@ -142,9 +219,11 @@ async fn a_file_that_was_cut_short_is_damage_and_no_signal() {
     assert_eq!(opened.scan().head(1).collect().await.unwrap().rows(), 1);
     assert_eq!(mappings(&path).len(), 1);
     fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1_000_000).unwrap();
-    let error = opened.scan().collect().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Damaged);
-    assert!(error.to_string().contains("cut short"), "{error}");
+    for scan in [opened.scan(), opened.scan().columns(["name"])] {
+        let error = scan.collect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged);
+        assert!(error.to_string().contains("cut short"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -7,6 +7,8 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Any
 
+from coldframe.errors import InvalidInputError
+
 
 def describe(zone: datetime.tzinfo, place: str) -> dict[str, Any]:
     """A time zone as JSON: its library, and its name or offset in seconds.

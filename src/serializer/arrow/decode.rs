@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::{EXTENTS_KEY, lz4};
+use super::{EXTENTS_KEY, chosen, lz4};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
@@ -34,12 +34,14 @@ pub(super) struct ArrowTable {
     rows: u64,
 }
 
-struct File {
-    source: Arc<CheckedSource>,
-    schema: SchemaRef,
+pub(super) struct File {
+    pub(super) source: Arc<CheckedSource>,
+    /// The whole file, not checked, where it is mapped.
+    map: Option<Bytes>,
+    pub(super) schema: SchemaRef,
     version: MetadataVersion,
     dictionaries: Vec<Block>,
-    batches: Vec<Block>,
+    pub(super) batches: Vec<Block>,
     memory: usize,
     limit: usize,
 }
@@ -49,21 +51,32 @@ fn decode_error(error: ArrowError) -> Error {
         .unwrap_or_else(|error| Error::damaged(format!("the Arrow file cannot be decoded: {error}")).with_source(error))
 }
 
-fn malformed() -> Error {
+pub(super) fn malformed() -> Error {
     Error::damaged("the Arrow footer is malformed")
+}
+
+pub(super) fn too_many_rows() -> Error {
+    Error::damaged("the Arrow file has more rows than was written")
+}
+
+/// Refuses a file that ends after `rows` rows where more were written, and asked for.
+pub(super) fn check_end(rows: u64, total: u64, plan: &ReadPlan) -> Result<()> {
+    if rows < total && plan.rows.end == total {
+        return Err(Error::damaged(format!("the Arrow file has {rows} rows, {total} were written")));
+    }
+    Ok(())
 }
 
 impl ArrowTable {
     /// Opens a part; where its messages are `plain`, which is not compressed, batches may be slices of a mapped file.
     pub(super) async fn open(source: Arc<dyn Source>, plain: bool, memory: usize) -> Result<Self> {
         let (footer, data_end) = read_footer(&*source).await?;
-        if plain {
-            source.map().await;
-        }
+        let map = if plain { source.mapped().await } else { None };
         let parsed = guarded(|| Parsed::try_new(&footer, data_end))?;
         let checked = CheckedSource::new(source.clone(), &parsed.runs, parsed.extents.as_ref())?;
         let file = File {
             source: Arc::new(checked),
+            map,
             schema: parsed.schema,
             version: parsed.version,
             dictionaries: parsed.dictionaries,
@@ -126,7 +139,7 @@ fn runs(dictionaries: &[Block], batches: &[Block], data_end: u64) -> Option<Vec<
     start.is_none().then_some(runs)
 }
 
-fn block_range(block: &Block) -> Option<Range<u64>> {
+pub(super) fn block_range(block: &Block) -> Option<Range<u64>> {
     let start = u64::try_from(block.offset()).ok()?;
     let header = u64::try_from(block.metaDataLength()).ok()?;
     let body = u64::try_from(block.bodyLength()).ok()?;
@@ -153,7 +166,7 @@ impl File {
         ReadAhead::new(self.source.clone(), steps, self.memory / AHEAD_SHARE)
     }
 
-    async fn decoder(&self, columns: Option<&Vec<usize>>) -> Result<FileDecoder> {
+    pub(super) async fn decoder(&self, columns: Option<&Vec<usize>>) -> Result<FileDecoder> {
         let mut decoder = FileDecoder::new(self.schema.clone(), self.version);
         if let Some(columns) = columns {
             decoder = decoder.with_projection(columns.clone());
@@ -208,7 +221,7 @@ impl File {
             for (buffer, block) in read.into_iter().map(aligned).zip(&mut blocks) {
                 let end = start + guarded(|| header_rows(&buffer))?;
                 if end > total {
-                    return Err(Error::damaged("the Arrow file has more rows than was written"));
+                    return Err(too_many_rows());
                 }
                 if end > plan.rows.start && start < plan.rows.end {
                     let batch = guarded(|| self.decode(&decoder, block, &buffer))?;
@@ -222,13 +235,10 @@ impl File {
                 start = end;
             }
         }
-        if start < total && plan.rows.end == total {
-            return Err(Error::damaged(format!("the Arrow file has {start} rows, {total} were written")));
-        }
-        Ok(())
+        check_end(start, total, &plan)
     }
 
-    fn decode(&self, decoder: &FileDecoder, block: &Block, buffer: &Buffer) -> Result<RecordBatch> {
+    pub(super) fn decode(&self, decoder: &FileDecoder, block: &Block, buffer: &Buffer) -> Result<RecordBatch> {
         check_message(buffer, block, self.limit)?;
         decoder.read_record_batch(block, buffer).map_err(decode_error)?.ok_or_else(malformed)
     }
@@ -247,7 +257,11 @@ impl TableReader for ArrowTable {
         let (sender, receiver) = mpsc::channel(1);
         let (file, total) = (self.file.clone(), self.rows);
         tokio::spawn(async move {
-            if let Err(error) = file.send(plan, total, &sender).await {
+            let sent = match &file.map {
+                Some(map) if chosen::pays(&file, &plan) => chosen::send(&file, map, &plan, total, &sender).await,
+                _ => file.send(plan, total, &sender).await,
+            };
+            if let Err(error) = sent {
                 let _ = sender.send(Err(error)).await;
             }
         });
@@ -275,7 +289,7 @@ async fn read_footer(source: &dyn Source) -> Result<(Bytes, u64)> {
 
 /// The bytes of a block, where numbers of any width may lie: what comes over a network begins anywhere, and the Arrow
 /// library moves all such buffers to where they may lie but the offsets of unions, at which it panics.
-fn aligned(bytes: Bytes) -> Buffer {
+pub(super) fn aligned(bytes: Bytes) -> Buffer {
     let aligned = bytes.as_ptr().addr().is_multiple_of(align_of::<i128>());
     if aligned { Buffer::from(bytes) } else { Buffer::from(&*bytes) }
 }
@@ -287,7 +301,7 @@ fn message(buffer: &[u8]) -> Result<arrow::ipc::Message<'_>> {
     root_as_message(bytes).map_err(|error| Error::damaged(format!("an Arrow message cannot be read: {error}")))
 }
 
-fn header_rows(buffer: &[u8]) -> Result<u64> {
+pub(super) fn header_rows(buffer: &[u8]) -> Result<u64> {
     let rows = message(buffer)?.header_as_record_batch().map(|batch| batch.length());
     rows.and_then(|rows| u64::try_from(rows).ok()).filter(|rows| *rows <= MESSAGE_ROWS).ok_or_else(malformed)
 }
@@ -331,14 +345,14 @@ fn check_message(buffer: &Buffer, block: &Block, limit: usize) -> Result<()> {
 }
 
 /// The rows of `batch`, which starts at row `start`, that are wanted.
-fn cut(batch: RecordBatch, start: u64, wanted: &Range<u64>) -> RecordBatch {
+pub(super) fn cut(batch: RecordBatch, start: u64, wanted: &Range<u64>) -> RecordBatch {
     let rows = batch.num_rows();
     let from = usize::try_from(wanted.start.saturating_sub(start)).unwrap_or(rows).min(rows);
     let to = usize::try_from(wanted.end - start).unwrap_or(rows).clamp(from, rows);
     if (from, to) == (0, rows) { batch } else { batch.slice(from, to - from) }
 }
 
-fn pieces(batch: &RecordBatch, plan: &ReadPlan) -> Vec<RecordBatch> {
+pub(super) fn pieces(batch: &RecordBatch, plan: &ReadPlan) -> Vec<RecordBatch> {
     let rows = batch.num_rows();
     let step = plan.batch_rows.max(1);
     if rows <= step {

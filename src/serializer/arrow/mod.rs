@@ -5,6 +5,7 @@
 //! the messages lie in the file's own footer, under `coldframe.extents`.
 
 mod check;
+mod chosen;
 mod decode;
 mod dictionaries;
 mod encode;
