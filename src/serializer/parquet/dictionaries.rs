@@ -290,7 +290,7 @@ mod tests {
             assert_eq!(kept(usize::MAX, &batches), (BTreeMap::from([(0, long.clone())]), vec![]));
         }
         let slice = words(["x", "b", "a"]).slice(1, 2);
-        assert_eq!(kept(usize::MAX, &[[slice.clone()], [long.clone()]]).0[&0], long);
+        assert_eq!(&kept(usize::MAX, &[[slice.clone()], [long.clone()]]).0[&0], &long);
         for other in [words(["a"]), words(["b", "c"]), words(["b", "a", "c", "d"]).slice(1, 2)] {
             assert_eq!(
                 kept(usize::MAX, &[[long.clone()], [other], [long.clone()]]),
