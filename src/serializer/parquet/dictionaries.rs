@@ -247,7 +247,6 @@ fn array_of(value_type: &DataType, values: Vec<Option<Cow<'_, str>>>) -> Result<
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "what is unexpected fails the test")]
 mod tests {
     use std::sync::Arc;
 
