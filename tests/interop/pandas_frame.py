@@ -4,7 +4,8 @@
     python pandas_frame.py check KIND FORMAT FILE         reads the bare data file and compares
 
 KIND is `sorted`: the categories first appear in their own order; or `unsorted`: they appear in another, and one never
-does. A Parquet file has no place for the order of categories but the dictionary of values that its writer made.
+does. A Parquet file has no place for the order of categories but the dictionary of values that its writer made, and
+coldframe's own, which pandas does not read.
 """
 
 import sys

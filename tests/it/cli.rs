@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 mod copy;
+mod strict;
 
 /// A folder with a store in it, and nothing of the user's own settings.
 struct Place {

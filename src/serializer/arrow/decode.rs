@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::reader::FileDecoder;
@@ -209,6 +209,9 @@ impl File {
 
     async fn send(&self, plan: ReadPlan, total: u64, sender: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
         let decoder = self.decoder(plan.columns.as_ref()).await?;
+        if plan.rows.is_empty() {
+            return self.send_no_rows(&decoder, sender).await;
+        }
         let mut ahead = self.read_ahead(Self::steps(&self.batches, self.certain_end(&plan, total))?);
         let mut blocks = self.batches.iter();
         let mut start = 0;
@@ -236,6 +239,20 @@ impl File {
             }
         }
         check_end(start, total, &plan)
+    }
+
+    /// A batch without rows that shows the dictionaries; nothing where no column is one.
+    async fn send_no_rows(&self, decoder: &FileDecoder, sender: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
+        let dictionary = |field: &FieldRef| matches!(field.data_type(), DataType::Dictionary(..));
+        let Some(block) = self.batches.first().filter(|_| self.schema.fields().iter().any(dictionary)) else {
+            return Ok(());
+        };
+        let range = block_range(block).ok_or_else(malformed)?;
+        let read = self.source.read(&[range]).await?.pop().unwrap_or_default();
+        let batch = guarded(|| self.decode(decoder, block, &aligned(read)))?;
+        // Whoever does not take it any more does not miss it.
+        let _ = sender.send(Ok(batch.slice(0, 0))).await;
+        Ok(())
     }
 
     pub(super) fn decode(&self, decoder: &FileDecoder, block: &Block, buffer: &Buffer) -> Result<RecordBatch> {

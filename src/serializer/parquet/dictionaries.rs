@@ -245,3 +245,86 @@ fn array_of(value_type: &DataType, values: Vec<Option<Cow<'_, str>>>) -> Result<
         _ => return Err("is of another type than text or binary"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{DictionaryArray, Int32Array};
+    use arrow::datatypes::Field;
+
+    use super::*;
+
+    fn schema(columns: usize) -> Schema {
+        let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        Schema::new((0..columns).map(|column| Field::new(format!("{column}"), kind.clone(), true)).collect::<Vec<_>>())
+    }
+
+    fn words<const N: usize>(words: [&str; N]) -> ArrayRef {
+        Arc::new(StringArray::from(words.to_vec()))
+    }
+
+    /// A batch of no rows with these dictionaries.
+    fn batch(dictionaries: &[ArrayRef]) -> RecordBatch {
+        let keys = Int32Array::from(Vec::<i32>::new());
+        let arrays =
+            dictionaries.iter().map(|values| Arc::new(DictionaryArray::new(keys.clone(), values.clone())) as _);
+        RecordBatch::try_new(Arc::new(schema(dictionaries.len())), arrays.collect()).unwrap()
+    }
+
+    /// What is in the footer, and which columns are lost, after batches with these dictionaries.
+    fn kept<const N: usize>(memory: usize, batches: &[[ArrayRef; N]]) -> (BTreeMap<usize, ArrayRef>, Vec<Json>) {
+        let mut kept = KeptDictionaries::new(&schema(N), memory);
+        batches.iter().for_each(|dictionaries| kept.take(&batch(dictionaries)).unwrap());
+        let text = kept.encode().unwrap().unwrap_or_else(|| "[]".into());
+        let lost = kept.losses().iter().map(|loss| loss["column"].clone()).collect();
+        (decode(&text, &schema(N)).unwrap(), lost)
+    }
+
+    #[test]
+    fn the_longest_is_kept_as_long_as_each_extends_the_others() {
+        let short = words(["b"]);
+        let long = words(["b", "a", "c"]);
+        for batches in [vec![[short.clone()], [long.clone()]], vec![[long.clone()], [short.clone()], [long.clone()]]] {
+            assert_eq!(kept(usize::MAX, &batches), (BTreeMap::from([(0, long.clone())]), vec![]));
+        }
+        let slice = words(["x", "b", "a"]).slice(1, 2);
+        assert_eq!(&kept(usize::MAX, &[[slice.clone()], [long.clone()]]).0[&0], &long);
+        for other in [words(["a"]), words(["b", "c"]), words(["b", "a", "c", "d"]).slice(1, 2)] {
+            assert_eq!(
+                kept(usize::MAX, &[[long.clone()], [other], [long.clone()]]),
+                (BTreeMap::new(), vec![json!("0")])
+            );
+        }
+        assert_eq!(kept::<1>(usize::MAX, &[]), (BTreeMap::new(), vec![]));
+    }
+
+    #[test]
+    fn a_dictionary_in_the_place_of_another_is_compared() {
+        // Their memory would be the same, were the first not held.
+        let mut kept = KeptDictionaries::new(&schema(1), usize::MAX);
+        for word in ["a", "b"] {
+            kept.take(&batch(&[words([word])])).unwrap();
+        }
+        assert_eq!(kept.losses().len(), 1);
+    }
+
+    #[test]
+    fn together_they_stay_within_their_room() {
+        let words = |bytes: usize| -> ArrayRef { Arc::new(StringArray::from(vec!["w".repeat(bytes)])) };
+        let (small, large) = (words(300), words(800));
+        let (found, lost) = kept(8 * 1000, &[[small.clone(), large.clone(), small.clone()]]);
+        assert_eq!((found.keys().copied().collect::<Vec<_>>(), lost), (vec![0, 2], vec![json!("1")]));
+        let (found, lost) = kept(8 * 1200, &[[small.clone(), large, small]]);
+        assert_eq!((found.keys().copied().collect::<Vec<_>>(), lost), (vec![0, 1], vec![json!("2")]));
+    }
+
+    #[test]
+    fn a_kept_dictionary_holds_no_more_memory_than_its_own() {
+        let large: ArrayRef = Arc::new(StringArray::from_iter_values((0..100_000).map(|place| format!("{place}"))));
+        let few = large.slice(500, 2);
+        let copy = copied(&few).unwrap();
+        assert_eq!(copy.to_data(), few.to_data());
+        assert!(copy.get_array_memory_size() < 1_000);
+    }
+}

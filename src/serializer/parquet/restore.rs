@@ -122,3 +122,47 @@ impl Restorer {
         Ok(Keys::Moved(Arc::new(PrimitiveArray::<K>::from_iter_values(keys))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Int8Array, StringArray};
+
+    use super::*;
+
+    fn restorer(words: Vec<Option<&str>>) -> Restorer {
+        Restorer::new(Arc::new(Dictionary::new(Arc::new(StringArray::from(words)))))
+    }
+
+    fn array(keys: Vec<Option<i8>>, words: Vec<Option<&str>>) -> ArrayRef {
+        Arc::new(DictionaryArray::new(Int8Array::from(keys), Arc::new(StringArray::from(words))))
+    }
+
+    #[test]
+    fn each_array_gets_the_keys_of_the_dictionary() {
+        let mut restorer = restorer(vec![Some("a"), None, Some("b"), Some("a")]);
+        for (found, words, expected) in [
+            (vec![Some(1), None, Some(0)], vec![Some("b"), Some("a")], vec![Some(0), None, Some(2)]),
+            (vec![Some(0), Some(0)], vec![Some("a")], vec![Some(0), Some(0)]),
+            (vec![None], vec![], vec![None]),
+            (vec![], vec![Some("b")], vec![]),
+        ] {
+            let restored = restorer.restored(&array(found, words)).unwrap();
+            restored.to_data().validate_full().unwrap();
+            let restored = restored.as_any_dictionary();
+            assert_eq!(restored.values().len(), 4);
+            assert_eq!(restored.keys().as_primitive(), &Int8Array::from(expected));
+        }
+    }
+
+    #[test]
+    fn what_a_dictionary_does_not_hold_is_damage() {
+        let mut restorer = restorer(vec![Some("a"), None]);
+        for array in [
+            array(vec![Some(0)], vec![Some("b")]),
+            array(vec![Some(0)], vec![None]),
+            Arc::new(Int8Array::from(vec![1])),
+        ] {
+            assert_eq!(restorer.restored(&array).unwrap_err().kind(), crate::ErrorKind::Damaged);
+        }
+    }
+}
