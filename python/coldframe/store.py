@@ -9,7 +9,7 @@ from typing import Any
 
 from coldframe import _coldframe, card, reading
 from coldframe.drawing import Card
-from coldframe.errors import InvalidInputError, WrongTypeError
+from coldframe.errors import ColdframeError, InvalidInputError, WrongTypeError
 from coldframe.listing import Listing, Verification, Versions
 from coldframe.progress import Progress
 from coldframe.putting import Wanted, prepare
@@ -121,7 +121,12 @@ class Store:
         if not isinstance(key, str):
             hint = "put(key, value): the key comes first" if isinstance(value, str) else None
             raise WrongTypeError(f"key: text is expected, and this is a {type(key).__qualname__}", hint=hint)
-        prepared = prepare(self._native, key, value, serializer, wanted)
+        try:
+            prepared = prepare(self._native, key, value, serializer, wanted)
+        except ColdframeError as error:
+            if error.subject is None:
+                error.operation, error.subject = "put", key
+            raise
         with Progress(f"put {key}", prepared.rows, self._progress if progress is None else progress) as shown:
             return ResultReference(self._native.put(key, prepared.content, wanted, shown), self)
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use arrow::array::{RecordBatch, RecordBatchReader};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
 use bytes::Bytes;
 use coldframe::{Batches, Error, IntoContent, Shape};
@@ -14,10 +14,12 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyIterator;
 use pyo3_arrow::PySchema;
+use serde_json::json;
 
 use crate::ending::visit;
 use crate::error::{OrRaise, exception};
 use crate::import;
+use crate::repair::children_of;
 use crate::runtime::{Asker, Raised, Waiting, next_item};
 use crate::schema::Schema;
 
@@ -43,6 +45,17 @@ impl Content {
     /// What kind of value it is, if it is a table.
     pub(crate) fn shape(&self) -> Option<Shape> {
         self.schema.clone().map(Shape::Table)
+    }
+
+    /// What Arrow's C interface will not tell whoever reads it from Python.
+    pub(crate) fn forgotten(&self) -> Vec<serde_json::Value> {
+        fn has_sorted_keys(data_type: &DataType) -> bool {
+            matches!(data_type, DataType::Map(_, true)) || children_of(data_type).into_iter().any(has_sorted_keys)
+        }
+        let fields = self.schema.iter().flat_map(|schema| schema.fields().iter());
+        let sorted = fields.filter(|field| has_sorted_keys(field.data_type()));
+        let loses = "that the keys of its maps are sorted, when it is read in Python";
+        sorted.map(|field| json!({"column": field.name(), "loses": loses})).collect()
     }
 
     /// The content; items of a Python iterator are pulled by whoever waits.

@@ -2,7 +2,7 @@
 //!
 //! Taken over here and not by the Arrow library's own reader, because that slices a struct inside a sliced struct twice.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use arrow::array::{ArrayData, RecordBatch, RecordBatchOptions, RecordBatchReader, StructArray};
@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
 use crate::ending::{Visit, ended};
+use crate::repair::repair;
 
 /// Why the pointers below may be followed.
 macro_rules! unsafe_interface {
@@ -102,65 +103,12 @@ pub(crate) fn batch(value: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
 
 fn batch_of(mut array: FFI_ArrowArray, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = schema.fields().iter().map(|field| field.data_type()).collect::<Vec<_>>();
-    if columns.iter().any(|data_type| has_nulls_type(data_type)) {
-        let array = (&raw mut array).cast::<RawArray>();
-        unsafe_interface!(without_null_buffers(array, &columns));
-    }
+    repair(&mut array, &columns);
     let data = unsafe_interface!(from_ffi_and_data_type(array, DataType::Struct(schema.fields().clone())))?;
     let data = if is_cut(&data) { cut(&data, 0, data.len()) } else { data };
     let options = RecordBatchOptions::new().with_row_count(Some(data.len()));
     let columns = if data.child_data().is_empty() { vec![] } else { StructArray::from(data).into_parts().1 };
     RecordBatch::try_new_with_options(schema, columns, &options)
-}
-
-/// An array of the C interface, as its specification lays it out.
-#[repr(C)]
-struct RawArray {
-    length: i64,
-    null_count: i64,
-    offset: i64,
-    buffer_count: i64,
-    child_count: i64,
-    buffers: *mut *const c_void,
-    children: *mut *mut RawArray,
-    dictionary: *mut RawArray,
-    release: *const c_void,
-    private_data: *mut c_void,
-}
-
-fn has_nulls_type(data_type: &DataType) -> bool {
-    *data_type == DataType::Null || children_of(data_type).into_iter().any(has_nulls_type)
-}
-
-fn children_of(data_type: &DataType) -> Vec<&DataType> {
-    match data_type {
-        DataType::Struct(fields) => fields.iter().map(|field| field.data_type()).collect(),
-        DataType::List(inner)
-        | DataType::LargeList(inner)
-        | DataType::ListView(inner)
-        | DataType::LargeListView(inner)
-        | DataType::FixedSizeList(inner, _)
-        | DataType::Map(inner, _) => vec![inner.data_type()],
-        _ => Vec::new(),
-    }
-}
-
-/// Takes the buffer from arrays of the null type: polars gives them one, which is against the specification, and the
-/// Arrow library refuses it.
-#[expect(unsafe_code, reason = "the array and its children were handed over, and nobody else looks at them")]
-unsafe fn without_null_buffers(array: *mut RawArray, types: &[&DataType]) {
-    for (position, data_type) in types.iter().enumerate() {
-        unsafe {
-            if i64::try_from(position).is_ok_and(|position| position >= (*array).child_count) {
-                return;
-            }
-            let child = *(*array).children.add(position);
-            if **data_type == DataType::Null {
-                (*child).buffer_count = 0;
-            }
-            without_null_buffers(child, &children_of(data_type));
-        }
-    }
 }
 
 /// Whether something that slices its children starts anywhere but at their beginning.

@@ -2,7 +2,7 @@
 //!
 //! Python's own side (which library a frame belongs to, how a result draws itself) is in `coldframe/*.py`. Here is what
 //! has to be Rust: the runtime and its life across forks, signals and the interpreter's end (`runtime`, `ending`), the store (`store`), streams of batches
-//! in and out (`content`, `import`, `table`), and errors (`error`).
+//! in and out (`content`, `import`, `repair`, `table`), and errors (`error`).
 
 mod content;
 mod ending;
@@ -11,6 +11,7 @@ mod import;
 mod opened;
 mod opaque;
 mod reference;
+mod repair;
 mod runtime;
 mod schema;
 mod store;

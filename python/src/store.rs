@@ -248,7 +248,8 @@ impl Store {
     #[pyo3(signature = (content, serializer = None))]
     fn losses(&self, py: Python<'_>, content: &Content, serializer: Option<String>) -> PyResult<String> {
         let Some(shape) = content.shape() else { return Ok("[]".to_owned()) };
-        let losses = self.get(py)?.losses(&shape, serializer.map(SerializerChoice::Text)).or_raise(py)?;
+        let mut losses = self.get(py)?.losses(&shape, serializer.map(SerializerChoice::Text)).or_raise(py)?;
+        losses.extend(content.forgotten());
         Ok(serde_json::Value::Array(losses).to_string())
     }
 
