@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from coldframe import card, frames
+from coldframe import frames
 from coldframe.errors import ColumnNotFoundError, InvalidInputError
 from coldframe.progress import Progress
 from coldframe.schema import Schema
@@ -67,6 +66,8 @@ class Scan:
         self._progress = progress
 
     def __repr__(self) -> str:
+        from coldframe import card
+
         columns = None if self._columns is None else [str(column) for column in self._columns]
         return card.scan_text(
             {
@@ -303,6 +304,8 @@ class Selection:
 
 def no_such_column(column: str, known: Sequence[str], result: str) -> ColumnNotFoundError:
     """The error for a column that is not there, with the one that was probably meant."""
+    import difflib
+
     near = difflib.get_close_matches(column, known, 1)
     listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     hint = f"did you mean `{near[0]}`?" if near else f"the columns are: {listed}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from coldframe import _coldframe, card, reading
+from coldframe import _coldframe, reading
 from coldframe.drawing import Card
 from coldframe.errors import InvalidInputError, WrongTypeError
 from coldframe.listing import Listing, Verification, Versions
@@ -284,9 +284,13 @@ class Store:
         return Store, (self.url or self._location, self._durable)
 
     def __repr__(self) -> str:
+        from coldframe import card
+
         return card.store_text({"url": self.url, "durable": self._durable})
 
     def _repr_html_(self) -> str:
+        from coldframe import card
+
         return card.store_html({"url": self.url, "durable": self._durable})
 
 
