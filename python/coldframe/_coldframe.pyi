@@ -1,11 +1,11 @@
 """The native part of coldframe; what it is for is said where it is used."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, final
+from typing import Any, Protocol, TypeAlias, final
 
 __version__: str
 
-_Tick = Callable[[int, int], None]
+_Tick: TypeAlias = Callable[[int, int], None]
 
 class _Settings(Protocol):
     location: str | None
@@ -27,6 +27,8 @@ class _Wanted(Protocol):
     source: str | None
     lossy: str | None
     strict: bool
+
+_Findings: TypeAlias = list[tuple[str, str, str]]
 
 class _Selection(Protocol):
     columns: list[str] | None
@@ -134,7 +136,7 @@ class Store:
     ) -> tuple[list[Reference], list[tuple[str, str]], str | None]: ...
     def verify(
         self, prefix: str, tick: _Tick | None = None
-    ) -> tuple[int, int, list[tuple[str, str, str]], list[tuple[str, str, str]]]: ...
+    ) -> tuple[int, int, _Findings, _Findings]: ...
     def copy(
         self, what: str | Reference, to: Store, key: str | None = None, tick: _Tick | None = None
     ) -> tuple[Reference, bool]: ...
