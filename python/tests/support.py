@@ -35,7 +35,9 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in found if path.name != "coldframe.json")
 
 
-def python(code: str, *arguments: str, executable: str = sys.executable, **environment: str) -> subprocess.CompletedProcess[str]:
+def python(
+    code: str, *arguments: str, executable: str = sys.executable, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs code in a Python of its own, which is killed if it hangs."""
     return subprocess.run(
         [executable, "-W", "error", "-c", textwrap.dedent(code), *arguments],

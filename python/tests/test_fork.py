@@ -53,7 +53,9 @@ def used(store: Store, name: str) -> None:
     assert sum(batch.num_rows for batch in store.scan(reference).batches()) == 1000
     store.put(f"{name}/json", {"a": [1]})
     assert store.get(f"{name}/json") == {"a": [1]}
-    assert [found.key for found in store.list(f"{name}/")] == [f"{name}/{kind}" for kind in ("iterator", "json", "table")]
+    assert [found.key for found in store.list(f"{name}/")] == [
+        f"{name}/{kind}" for kind in ("iterator", "json", "table")
+    ]
     assert store.delete(f"{name}/json") == [1]
     assert not store.exists(f"{name}/json")
     assert len(store.versions(f"{name}/json")) == 1

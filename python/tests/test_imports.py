@@ -15,9 +15,33 @@ from support import output, python
 
 from coldframe import Store
 
-LIBRARIES = ("pandas", "polars", "pyarrow", "duckdb", "numpy", "tqdm", "IPython", "pydantic", "orjson", "cloudpickle", "dill")
+LIBRARIES = (
+    "pandas",
+    "polars",
+    "pyarrow",
+    "duckdb",
+    "numpy",
+    "tqdm",
+    "IPython",
+    "pydantic",
+    "orjson",
+    "cloudpickle",
+    "dill",
+)
 
-SLOW = ("asyncio", "difflib", "xml", "html", "http", "urllib", "email", "pickle", "platform", "subprocess", "concurrent")
+SLOW = (
+    "asyncio",
+    "difflib",
+    "xml",
+    "html",
+    "http",
+    "urllib",
+    "email",
+    "pickle",
+    "platform",
+    "subprocess",
+    "concurrent",
+)
 """Modules of the standard library that take long to import and are not needed at once."""
 
 
@@ -37,7 +61,12 @@ def in_bare(bare: str, code: str, *arguments: str) -> str:
 
 
 def test_import_loads_no_library() -> None:
-    code = "import sys; before = set(sys.modules); import coldframe, json; print(json.dumps(sorted(set(sys.modules) - before)))"
+    code = """
+    import sys
+    before = set(sys.modules)
+    import coldframe, json
+    print(json.dumps(sorted(set(sys.modules) - before)))
+    """
     loaded = {name.partition(".")[0] for name in json.loads(output(code))}
     assert "coldframe" in loaded
     assert loaded.isdisjoint(LIBRARIES)
@@ -161,8 +190,12 @@ def test_missing_library_is_named(bare: str, tmp_path: Path) -> None:
 
 
 def test_module_runs_as_a_command(tmp_path: Path) -> None:
-    code = "import sys; from coldframe.command import main; sys.argv = ['coldframe', 'ls', '--store', sys.argv[1]]; main()"
+    code = (
+        "import sys; from coldframe.command import main; sys.argv = ['coldframe', 'ls', '--store', sys.argv[1]]; main()"
+    )
     Store(tmp_path / "store").put("some/key", 1)
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "store")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "store")], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "some/key" in done.stdout

@@ -123,7 +123,9 @@ class Child:
 
     def __init__(self, code: str, folder: Path) -> None:
         text = PRELUDE + "try:\n" + textwrap.indent(code.strip("\n"), "    ")
-        text += "\nexcept KeyboardInterrupt:\n    print('interrupted', flush=True)\nelse:\n    print('ended', flush=True)\n"
+        text += (
+            "\nexcept KeyboardInterrupt:\n    print('interrupted', flush=True)\nelse:\n    print('ended', flush=True)\n"
+        )
         command = [sys.executable, "-W", "error", "-c", text, str(folder)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.killer = threading.Timer(LIMIT, self.process.kill)
@@ -291,7 +293,9 @@ def raising(after: int, error: BaseException) -> Iterator[pa.RecordBatch]:
 
 
 @pytest.mark.parametrize("after", [0, 1, 20])
-@pytest.mark.parametrize("error", [Failure("broken"), ValueError("x"), KeyboardInterrupt(), SystemExit(3), GeneratorExit()])
+@pytest.mark.parametrize(
+    "error", [Failure("broken"), ValueError("x"), KeyboardInterrupt(), SystemExit(3), GeneratorExit()]
+)
 def test_exception_of_a_generator_comes_out_as_it_is(folder: Path, after: int, error: BaseException) -> None:
     store = Store(folder, durable=False)
     with pytest.raises(type(error)) as raised:

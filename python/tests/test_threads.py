@@ -150,7 +150,9 @@ def counted(work: Callable[[], object]) -> int:
 
 
 def test_other_threads_run_during_a_large_put_and_get(store: Store) -> None:
-    large = pa.table({"row": pa.array(range(400_000)), "text": pa.array([f"some text {row}" for row in range(400_000)])})
+    large = pa.table(
+        {"row": pa.array(range(400_000)), "text": pa.array([f"some text {row}" for row in range(400_000)])}
+    )
     assert counted(lambda: store.put("large", large, serializer="parquet/zstd(9)")) >= 5
     assert counted(lambda: store.get("large")) >= 1
     assert counted(lambda: store.verify()) >= 1
