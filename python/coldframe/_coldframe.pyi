@@ -1,11 +1,23 @@
 """The native part of coldframe; what it is for is said where it is used."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, final
+from typing import Any, Protocol, TypeAlias, final
 
+__all__ = [
+    "Batch",
+    "Batches",
+    "Content",
+    "Opened",
+    "Reference",
+    "Schema",
+    "Store",
+    "Table",
+    "__version__",
+    "run_command",
+]
 __version__: str
 
-_Tick = Callable[[int, int], None]
+_Tick: TypeAlias = Callable[[int, int], None]
 
 class _Settings(Protocol):
     location: str | None
@@ -114,6 +126,13 @@ class Opened:
     def bytes(self) -> bytes | None: ...
     def columns(self) -> list[tuple[str, int | None, int | None, str | None, str | None]] | None: ...
 
+# Inside the class, `list` is its method.
+_Findings: TypeAlias = list[tuple[str, str, str]]
+_Keys: TypeAlias = list[str]
+_Numbers: TypeAlias = list[int]
+_Versions: TypeAlias = list[tuple[int, str, str | None, Reference | None]]
+_Page: TypeAlias = tuple[list[Reference], list[tuple[str, str]], str | None]
+
 @final
 class Store:
     def __new__(cls, settings: _Settings) -> Store: ...
@@ -127,15 +146,11 @@ class Store:
     def exists(self, what: str | Reference) -> bool: ...
     def delete(
         self, key: str, version: int | None = None, force: bool = False, reason: str | None = None
-    ) -> list[int]: ...
-    def versions(self, key: str) -> list[tuple[int, str, str | None, Reference | None]]: ...
-    def list(
-        self, prefix: str, search: str | None = None, size: int = 100, after: str | None = None
-    ) -> tuple[list[Reference], list[tuple[str, str]], str | None]: ...
-    def verify(
-        self, prefix: str, tick: _Tick | None = None
-    ) -> tuple[int, int, list[tuple[str, str, str]], list[tuple[str, str, str]]]: ...
+    ) -> _Numbers: ...
+    def versions(self, key: str) -> _Versions: ...
+    def list(self, prefix: str, search: str | None = None, size: int = 100, after: str | None = None) -> _Page: ...
+    def verify(self, prefix: str, tick: _Tick | None = None) -> tuple[int, int, _Findings, _Findings]: ...
     def copy(
         self, what: str | Reference, to: Store, key: str | None = None, tick: _Tick | None = None
     ) -> tuple[Reference, bool]: ...
-    def similar_keys(self, key: str) -> list[str]: ...
+    def similar_keys(self, key: str) -> _Keys: ...

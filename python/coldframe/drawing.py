@@ -6,7 +6,6 @@ import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from coldframe import card
 from coldframe.errors import ColdframeError
 
 if TYPE_CHECKING:
@@ -21,21 +20,29 @@ class Card:
         self._facts = _facts(reference)
 
     def __str__(self) -> str:
+        from coldframe import card
+
         return card.reference_text(self._facts)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
+        from coldframe import card
+
         return card.reference_html(self._facts)
 
 
 def reference_text(reference: ResultReference) -> str:
     """The card of a reference, as text."""
+    from coldframe import card
+
     return card.reference_text(_facts(reference))
 
 
 def reference_html(reference: ResultReference) -> str:
     """The card of a reference, as HTML."""
+    from coldframe import card
+
     return card.reference_html(_facts(reference))
 
 

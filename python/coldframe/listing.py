@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-from coldframe import card, drawing
+from coldframe import drawing
 from coldframe.reference import ResultReference
 
 if TYPE_CHECKING:
@@ -88,9 +88,13 @@ class Listing(Sequence[ResultReference]):
         }
 
     def __repr__(self) -> str:
+        from coldframe import card
+
         return card.listing_text(self._facts())
 
     def _repr_html_(self) -> str:
+        from coldframe import card
+
         return card.listing_html(self._facts())
 
 
@@ -144,9 +148,13 @@ class Versions(Sequence[VersionEntry]):
         ]
 
     def __repr__(self) -> str:
+        from coldframe import card
+
         return card.versions_text(self._key, self._facts(), drawing.now())
 
     def _repr_html_(self) -> str:
+        from coldframe import card
+
         return card.versions_html(self._key, self._facts(), drawing.now())
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import pickle
-import platform
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +23,8 @@ def check_settings(lib: object, protocol: object) -> None:
         raise InvalidInputError(f"serializer `pickle`: `lib` is {show(lib)}", hint=libraries)
     if protocol is None:
         return
+    import pickle
+
     if type(protocol) is not int or not 0 <= protocol <= pickle.HIGHEST_PROTOCOL:
         raise InvalidInputError(
             f"serializer `pickle`: `protocol` is {show(protocol)}",
@@ -37,6 +37,8 @@ def describe(lib: str = "pickle", protocol: int | None = None) -> dict[str, Any]
 
     Raises `MissingLibraryError` if the library is not installed.
     """
+    import platform
+
     check_settings(lib, protocol)
     descriptor: dict[str, Any] = {"type": "pickle", "lib": lib}
     if lib != "pickle":
@@ -119,11 +121,15 @@ def _loader(descriptor: Mapping[str, Any]) -> Callable[[bytes | memoryview], Any
     if lib == "dill":
         dill_loads: Callable[[bytes | memoryview], Any] = _library("dill").loads
         return dill_loads
+    import pickle
+
     # What cloudpickle writes, pickle reads; it imports cloudpickle only where it needs it.
     return pickle.loads
 
 
 def _unloadable(descriptor: Mapping[str, Any], why: str, hint: str) -> UnsupportedError:
+    import platform
+
     here = f"this is Python {platform.python_version()}"
     lib = descriptor.get("lib")
     if lib in LIBRARIES and lib != "pickle":

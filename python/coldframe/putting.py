@@ -42,7 +42,9 @@ class Wanted:
             text = getattr(self, name)
             if text is not None and not isinstance(text, str):
                 raise WrongTypeError(f"{name}: text is expected, and this is a {type(text).__qualname__}")
-        if self.after is not None and (isinstance(self.after, bool) or not isinstance(self.after, int) or self.after < 0):
+        if self.after is not None and (
+            isinstance(self.after, bool) or not isinstance(self.after, int) or self.after < 0
+        ):
             raise InvalidInputError(f"after: {self.after!r} is no version number", hint="0 stands for none")
         if self.metadata is not None:
             if not isinstance(self.metadata, Mapping):

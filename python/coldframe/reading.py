@@ -15,7 +15,9 @@ def value(opened: _coldframe.Opened, *, allow_pickle: bool, type: Any) -> Any:
         text = opened.json() or "null"
         return json.loads(text) if type is None else json_values.restore_text(text, type)
     if type is not None:
-        raise InvalidInputError("type: it is for JSON values, and this result is none", subject=str(opened.reference.key))
+        raise InvalidInputError(
+            "type: it is for JSON values, and this result is none", subject=str(opened.reference.key)
+        )
     descriptor = json.loads(opened.reference.json())["serializer"]
     reader = serializers.reader(descriptor)
     if reader is None:

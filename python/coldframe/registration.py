@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import threading
 from collections.abc import Callable, Mapping
@@ -97,6 +96,8 @@ def is_registered(serializer_class: type[Any]) -> bool:
 
 def missing(name: str) -> MissingSerializerError:
     """The error for a name that nothing is registered under."""
+    import difflib
+
     with _lock:
         names = [*BUILT_IN, *_registered]
     similar = difflib.get_close_matches(name, [known for known in names if known != "literal"], n=1)

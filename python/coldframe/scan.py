@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from coldframe import card, frames
+from coldframe import frames
 from coldframe.errors import ColumnNotFoundError, InvalidInputError
 from coldframe.progress import Progress
 from coldframe.schema import Schema
@@ -67,6 +66,8 @@ class Scan:
         self._progress = progress
 
     def __repr__(self) -> str:
+        from coldframe import card
+
         columns = None if self._columns is None else [str(column) for column in self._columns]
         return card.scan_text(
             {
@@ -84,7 +85,9 @@ class Scan:
             opened = self._opener()
             if opened.kind != "table":
                 raise InvalidInputError(
-                    f"this result is not a table but {_spoken(opened.kind)}", hint="read it with `get`", subject=self._name
+                    f"this result is not a table but {_spoken(opened.kind)}",
+                    hint="read it with `get`",
+                    subject=self._name,
                 )
             self._opened, self._process = opened, os.getpid()
         return self._opened
@@ -94,7 +97,7 @@ class Scan:
         if self._columns is None:
             return None
         if all(isinstance(column, str) for column in self._columns):
-            known = Schema(self._open().schema).names
+            known = Schema(self._schema()).names
             for column in self._columns:
                 if column not in known:
                     raise no_such_column(column, known, self._name)
@@ -106,7 +109,12 @@ class Scan:
 
     def _pandas(self) -> tuple[pyarrow.Schema, dict[str, Any]]:
         pyarrow = frames.require("pyarrow", "to read pandas frames")
-        return pyarrow.schema(self._open().schema), self._source()
+        return pyarrow.schema(self._schema()), self._source()
+
+    def _schema(self) -> _coldframe.Schema:
+        schema = self._open().schema
+        assert schema is not None, "what is opened here is a table"
+        return schema
 
     def _source(self) -> dict[str, Any]:
         import json
@@ -114,7 +122,7 @@ class Scan:
         source: dict[str, Any] | None = json.loads(self._open().reference.json()).get("source")
         return source or {}
 
-    def _selection(self, columns: list[str] | None) -> _coldframe.Selection:
+    def _selection(self, columns: list[str] | None) -> Selection:
         return Selection(columns, self._offset, self._limit, self._tail, self._batch_rows)
 
     def _collect(self) -> _coldframe.Table:
@@ -168,9 +176,10 @@ class Scan:
         >>> sum(batch.num_rows for batch in store.scan("etl/trips").batches())
         2
         """
-        pyarrow = frames.require("pyarrow", "for `batches()`", "hand the scan itself to a library that takes Arrow streams")
+        otherwise = "hand the scan itself to a library that takes Arrow streams"
+        library = frames.require("pyarrow", "for `batches()`", otherwise)
         for batch in self._each(self._names()):
-            yield pyarrow.record_batch(batch)
+            yield library.record_batch(batch)
 
     def to_arrow(self) -> pyarrow.Table:
         """The rows as a pyarrow table. What lies uncompressed on a local disk is mapped, not copied."""
@@ -179,8 +188,8 @@ class Scan:
 
     def to_polars(self) -> polars.DataFrame:
         """The rows as a polars DataFrame."""
-        polars = frames.require("polars", "for `to_polars()`", "use `to_arrow()`")
-        frame: polars.DataFrame = polars.DataFrame(self._collect())
+        library = frames.require("polars", "for `to_polars()`", "use `to_arrow()`")
+        frame: polars.DataFrame = library.DataFrame(self._collect())
         return frame
 
     def to_pandas(self) -> pandas.DataFrame:
@@ -190,13 +199,13 @@ class Scan:
         libraries become pandas' nullable ones where they hold nulls, so that no value changes.
         """
         frames.require("pandas", "for `to_pandas()`", "use `to_arrow()`")
-        pyarrow = frames.require("pyarrow", "for `to_pandas()`", "use `to_polars()`")
+        library = frames.require("pyarrow", "for `to_pandas()`", "use `to_polars()`")
         from coldframe.frames.pandas import assemble, stored_columns
 
         names, (schema, source) = None, self._pandas()
         if self._columns is not None:
             names = stored_columns(schema, source, self._columns)
-            schema = pyarrow.schema([schema.field(name) for name in names], metadata=schema.metadata)
+            schema = library.schema([schema.field(name) for name in names], metadata=schema.metadata)
         rows, read = self._rows(), 0
         with Progress(f"get {self._name}", rows, self._progress) as progress:
 
@@ -204,10 +213,10 @@ class Scan:
                 nonlocal read
                 stored = 0
                 for batch in self._each(names):
-                    taken = pyarrow.record_batch(batch)
-                    read += taken.num_rows
-                    stored += taken.nbytes
-                    yield taken
+                    rebuilt = library.record_batch(batch)
+                    read += rebuilt.num_rows
+                    stored += rebuilt.nbytes
+                    yield rebuilt
                     progress(read, stored)
 
             return assemble(schema, taken(), rows, source, names)
@@ -303,6 +312,8 @@ class Selection:
 
 def no_such_column(column: str, known: Sequence[str], result: str) -> ColumnNotFoundError:
     """The error for a column that is not there, with the one that was probably meant."""
+    import difflib
+
     near = difflib.get_close_matches(column, known, 1)
     listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     hint = f"did you mean `{near[0]}`?" if near else f"the columns are: {listed}"

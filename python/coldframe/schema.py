@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from coldframe import card
-
 if TYPE_CHECKING:
     from coldframe import _coldframe
 
@@ -63,7 +61,11 @@ class Schema:
         return self._native.__arrow_c_schema__()
 
     def __repr__(self) -> str:
+        from coldframe import card
+
         return card.schema_text(self._fields)
 
     def _repr_html_(self) -> str:
+        from coldframe import card
+
         return card.schema_html(self._fields)

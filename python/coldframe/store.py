@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from coldframe import _coldframe, card, reading
+from coldframe import _coldframe, reading
 from coldframe.drawing import Card
 from coldframe.errors import ColdframeError, InvalidInputError, WrongTypeError
 from coldframe.listing import Listing, Verification, Versions
@@ -89,9 +90,9 @@ class Store:
     ) -> ResultReference:
         """Persists a value as the next version of a key, and returns the reference to it.
 
-        Frames of pandas, polars, pyarrow and DuckDB, and whatever gives Arrow streams, arrays, or batches one by one, are
-        streamed in bounded memory. JSON values that come back equal, bytes, None, True and False are taken as well; all
-        else needs a serializer to be chosen.
+        Frames of pandas, polars, pyarrow and DuckDB, and whatever gives Arrow streams, arrays, or batches one by one,
+        are streamed in bounded memory. JSON values that come back equal, bytes, None, True and False are taken as well;
+        all else needs a serializer to be chosen.
 
         Args:
             key: A path-like name, such as ``etl/2026-11-20/trips``.
@@ -227,7 +228,7 @@ class Store:
 
     def delete(
         self, key: str, *, version: int | None = None, reason: str | None = None, force: bool = False
-    ) -> list[int]:
+    ) -> builtins.list[int]:
         """Deletes all versions of a key, or one of them; returns the numbers of those that are gone by it.
 
         Args:
@@ -280,7 +281,9 @@ class Store:
             if not isinstance(what, str):
                 raise InvalidInputError("as_of: it belongs to a key; a reference is of one version")
             if not isinstance(as_of, datetime) or as_of.tzinfo is None:
-                raise InvalidInputError(f"as_of: {as_of!r} is no datetime with a zone", hint="datetime.now(timezone.utc)")
+                raise InvalidInputError(
+                    f"as_of: {as_of!r} is no datetime with a zone", hint="datetime.now(timezone.utc)"
+                )
             moment = as_of.isoformat()
         return self._native.open(_native(what), moment)
 
@@ -289,9 +292,13 @@ class Store:
         return Store, (self.url or self._location, self._durable)
 
     def __repr__(self) -> str:
+        from coldframe import card
+
         return card.store_text({"url": self.url, "durable": self._durable})
 
     def _repr_html_(self) -> str:
+        from coldframe import card
+
         return card.store_html({"url": self.url, "durable": self._durable})
 
 

@@ -6,7 +6,6 @@ A frame is told by its type. No library is imported that the caller has not impo
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -82,4 +81,6 @@ def is_iterator(value: Any) -> bool:
 
 def is_installed(library: str) -> bool:
     """Whether a library could be imported, without importing it."""
+    import importlib.util
+
     return library in sys.modules or importlib.util.find_spec(library) is not None

@@ -64,7 +64,13 @@ def source(value: Any) -> dict[str, Any]:
 
 
 def _items(items: Iterator[Any]) -> Prepared:
-    first = next(items, None)
+    try:
+        first = next(items, None)
+    except BaseException as raised:
+        # Later items are pulled by the native part, which says the same. Only since Python 3.11.
+        if hasattr(raised, "add_note"):
+            raised.add_note("raised while coldframe took its input; nothing was stored")
+        raise
     if first is None:
         raise InvalidInputError(
             "value: the iterator gave no batch, so nobody knows its columns",

@@ -20,7 +20,11 @@ def prepare(value: Any) -> Prepared:
         raise WrongTypeError(
             f"value: a DuckDB {type(value).__name__} is no relation", hint="put connection.sql('select …')"
         )
-    stream = value.to_arrow_reader(_BATCH_ROWS) if hasattr(value, "to_arrow_reader") else value.fetch_record_batch(_BATCH_ROWS)
+    stream = (
+        value.to_arrow_reader(_BATCH_ROWS)
+        if hasattr(value, "to_arrow_reader")
+        else value.fetch_record_batch(_BATCH_ROWS)
+    )
     found = source(value)
     found["library"] = "duckdb"
     return Prepared(source=found, stream=stream)

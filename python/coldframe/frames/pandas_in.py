@@ -47,7 +47,9 @@ def prepare(frame: pd.DataFrame) -> Prepared:
     from coldframe.frames.pandas_labels import stored_names
 
     if not isinstance(frame, pd.DataFrame):
-        raise WrongTypeError(f"this is a {type(frame).__name__}, no pandas.DataFrame: convert it with pd.DataFrame(...)")
+        raise WrongTypeError(
+            f"this is a {type(frame).__name__}, no pandas.DataFrame: convert it with pd.DataFrame(...)"
+        )
     _refuse_duplicates(frame.columns)
     losses: list[dict[str, Any]] = []
     names = stored_names(list(frame.columns), set())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -127,10 +128,9 @@ def with_details(index: pd.Index[Any], details: Mapping[str, Any]) -> pd.Index[A
     import pandas as pd
 
     if "freq" in details and isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
-        try:
+        # It does not fit where only some of the rows were read.
+        with contextlib.suppress(ValueError):
             index = type(index)(index, freq=details["freq"])
-        except ValueError:
-            pass  # Only some of the rows were read.
     index.name = decode_label(details.get("name"))
     return index
 

@@ -172,13 +172,15 @@ def _integers(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
     import pyarrow as pa
 
     low, high = min(_of_type(values, int)), max(_of_type(values, int))
-    if -(2**63) <= low and high < 2**63:
+    if low >= -(2**63) and high < 2**63:
         return ObjectKind("int", pa.int64())
     if low >= 0 and high < 2**64:
         return ObjectKind("int", pa.uint64())
     digits = len(str(max(abs(low), abs(high)))) if max(abs(low), abs(high)) < 10**76 else 77
     if digits > 76:
-        raise InvalidInputError(f"{place} holds an integer of more than 76 digits: convert it with .map(str), or {_PICKLE}")
+        raise InvalidInputError(
+            f"{place} holds an integer of more than 76 digits: convert it with .map(str), or {_PICKLE}"
+        )
     return ObjectKind("bigint", pa.decimal128(38, 0) if digits <= 38 else pa.decimal256(76, 0))
 
 
@@ -189,7 +191,9 @@ def _decimals(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
     for value in _of_type(values, decimal.Decimal):
         sign, digits, exponent = value.as_tuple()
         if not isinstance(exponent, int):
-            raise InvalidInputError(f"{place} holds the decimal {value}, which no Arrow decimal holds: replace it by None")
+            raise InvalidInputError(
+                f"{place} holds the decimal {value}, which no Arrow decimal holds: replace it by None"
+            )
         whole = max(whole, len(digits) + exponent)
         scale = max(scale, -exponent)
         exponents.add(exponent)
@@ -327,7 +331,9 @@ def _inside(values: Callable[[], Iterable[Any]], place: str, losses: list[str]) 
         losses.extend(kind.losses)
     elif kind.name not in _INSIDE or kind.missing != "None" or "zone" in kind.details:
         what = kind.missing if kind.missing != "None" else f"values of type {kind.name}"
-        raise WrongTypeError(f"{place} is or holds {what}, which is stored exactly in a column of its own only: {_PICKLE}")
+        raise WrongTypeError(
+            f"{place} is or holds {what}, which is stored exactly in a column of its own only: {_PICKLE}"
+        )
     else:
         losses.extend(kind.losses)
     return kind.type

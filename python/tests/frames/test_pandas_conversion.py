@@ -221,7 +221,7 @@ def test_a_column_comes_back_as_it_was(name: str, shape: str) -> None:
     elif shape in ("one missing", "only missing"):
         column = column.copy()
         whole = getattr(column.dtype, "subtype", column.dtype)
-        if len(column) == 0 or isinstance(whole, np.dtype) and whole.kind in "biu":
+        if len(column) == 0 or (isinstance(whole, np.dtype) and whole.kind in "biu"):
             pytest.skip("this type has no missing values")
         # An object column has one kind of missing value; two kinds in one are a loss that is named.
         missing = next((value for value in column if is_missing(value)), None) if column.dtype == object else None

@@ -39,7 +39,7 @@ ARRAYS: dict[str, pa.Array] = {
     "offset": pa.array([1, None, 3], pa.timestamp("ns", "+05:30")),
     "utc": pa.array([1, None, 3], pa.timestamp("us", "UTC")),
     "duration": pa.array([1, None, 3], pa.duration("ms")),
-    "decimal": pa.array([decimal.Decimal("1.50"), None, decimal.Decimal("2")], pa.decimal128(10, 2)),
+    "decimal": pa.array([decimal.Decimal("1.50"), None, decimal.Decimal(2)], pa.decimal128(10, 2)),
     "null": pa.nulls(3),
     "list": pa.array([[1, 2], None, []]),
     "struct": pa.array([{"a": 1}, None, {"a": None}]),
