@@ -186,10 +186,6 @@ AWAITED_IN_PARQUET = {
     for name in ("dictionary int", "dictionary float", "dictionary timestamp", "dictionary bool")
 }
 AWAITED_EVERYWHERE = {"map sorted": "the keys of a map are to stay sorted"}
-AWAITED_OF_SLICES = {
-    "struct": "slices of structs within structs are to be taken",
-    "fixed_list of structs": "slices of structs within lists of one size are to be taken",
-}
 AWAITED_OF_EMPTY = {
     name: "Arrow files are to keep dictionaries without rows" for name in SAMPLES if name.startswith("dictionary")
 }
@@ -199,7 +195,6 @@ def awaited(serializer: str, name: str, rows: bool = True) -> list[pytest.MarkDe
     """The mark of a sample that does not come back yet. This is the one place where such are switched on."""
     reasons = {
         **AWAITED_EVERYWHERE,
-        **(AWAITED_OF_SLICES if rows else {}),
         **(AWAITED_IN_PARQUET if "parquet" in serializer else {}),
         **(AWAITED_OF_EMPTY if "arrow" in serializer and not rows else {}),
     }

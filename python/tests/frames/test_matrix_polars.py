@@ -121,7 +121,6 @@ def test_categories_come_back(shared_store: Store, name: str, serializer: str) -
         _comes_back(shared_store, cut, serializer)
 
 
-@pytest.mark.xfail(strict=True, reason="columns of nulls are to be taken from polars")
 @pytest.mark.parametrize("serializer", SERIALIZERS)
 def test_columns_of_nulls_come_back(shared_store: Store, serializer: str) -> None:
     frame = pl.DataFrame({"null": [None, None], "nested": pl.Series([[None], []], dtype=pl.List(pl.Null))})
