@@ -19,6 +19,8 @@ def prepare(value: Any) -> Prepared | None:
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is not None:
         if isinstance(value, pyarrow.Table):
+            if value.num_rows == 0 and value.num_columns > 0:
+                return Prepared(source=source(value), schema=value.schema, batches=iter([_without_rows(value)]), rows=0)
             return Prepared(source=source(value), stream=value, rows=value.num_rows)
         if isinstance(value, pyarrow.RecordBatch):
             return Prepared(source=source(value), schema=value.schema, batches=iter([value]), rows=value.num_rows)
@@ -57,10 +59,19 @@ def gives_arrow(value: Any) -> bool:
 
 def source(value: Any) -> dict[str, Any]:
     """The library, the kind and the version of what was put, as the reference keeps them."""
-    library = type(value).__module__.partition(".")[0].lstrip("_")
+    module = type(value).__module__.partition(".")[0]
+    library = module if module.startswith("__") else module.lstrip("_")
     version = getattr(sys.modules.get(library), "__version__", None)
     found = {"library": library, "kind": type(value).__name__}
     return {**found, "version": version} if isinstance(version, str) else found
+
+
+def _without_rows(table: Any) -> Any:
+    """One batch without rows: the stream of such a table has none, and so would lose the values of dictionaries."""
+    import pyarrow
+
+    chunks = [column.chunk(0) if column.num_chunks else pyarrow.nulls(0, column.type) for column in table.columns]
+    return pyarrow.RecordBatch.from_arrays(chunks, schema=table.schema)
 
 
 def _items(items: Iterator[Any]) -> Prepared:

@@ -39,6 +39,11 @@ def prepare(frame: polars.DataFrame | polars.LazyFrame) -> Prepared:
 
 def _check(schema: polars.Schema) -> None:
     for name, kind in schema.items():
+        if _without_items(kind):
+            raise UnsupportedError(
+                f"column `{name}`: {kind} has items of no size, which polars does not read back",
+                hint=f'put value.drop("{name}"), or cast it to a List',
+            )
         found = _private(kind)
         if found is None:
             continue
@@ -60,6 +65,15 @@ def _private(kind: Any) -> str | None:
         return _private(inner)
     fields = getattr(kind, "fields", None) or []
     return next((found for field in fields if (found := _private(field.dtype)) is not None), None)
+
+
+def _without_items(kind: Any) -> bool:
+    """Whether there are arrays of no items inside `kind`."""
+    if 0 in (getattr(kind, "shape", None) or ()):
+        return True
+    fields = getattr(kind, "fields", None) or []
+    inner = [getattr(kind, "inner", None), *(field.dtype for field in fields)]
+    return any(_without_items(one) for one in inner if one is not None)
 
 
 class _Empty:

@@ -1,0 +1,52 @@
+"""Arrow tables of every type, by every serializer, come back exactly or are refused with a reason."""
+
+from __future__ import annotations
+
+import itertools
+
+import pyarrow as pa
+import pytest
+from coldframe import Store
+from coldframe.errors import UnsupportedError
+
+from arrow_samples import REFUSED_BY_PARQUET, SAMPLES, SERIALIZERS, awaited, layouts, table_of
+from exact import assert_same_table
+
+_KEYS = (f"arrow/{number}" for number in itertools.count())
+
+
+def _cases(rows: bool) -> list[object]:
+    return [
+        pytest.param(serializer, name, marks=awaited(serializer, name, rows), id=f"{serializer}-{name}")
+        for serializer, name in itertools.product(SERIALIZERS, SAMPLES)
+        if not ("parquet" in serializer and name in REFUSED_BY_PARQUET)
+    ]
+
+
+def _comes_back(store: Store, table: pa.Table, serializer: str) -> None:
+    returned = store.get(store.put(next(_KEYS), table, serializer=serializer, strict=True))
+    assert type(returned) is pa.Table
+    assert_same_table(table, returned)
+
+
+@pytest.mark.parametrize(("serializer", "name"), _cases(rows=True))
+def test_a_type_comes_back(shared_store: Store, serializer: str, name: str) -> None:
+    for table in layouts(table_of(SAMPLES[name])).values():
+        _comes_back(shared_store, table, serializer)
+
+
+@pytest.mark.parametrize(("serializer", "name"), _cases(rows=False))
+def test_a_type_comes_back_without_rows(shared_store: Store, serializer: str, name: str) -> None:
+    table = table_of(SAMPLES[name])
+    _comes_back(shared_store, table.slice(0, 0), serializer)
+    _comes_back(shared_store, pa.Table.from_batches([], table.schema), serializer)
+
+
+@pytest.mark.parametrize("serializer", [serializer for serializer in SERIALIZERS if "parquet" in serializer])
+@pytest.mark.parametrize("name", sorted(REFUSED_BY_PARQUET))
+def test_what_parquet_cannot_hold_is_refused(shared_store: Store, serializer: str, name: str) -> None:
+    key = next(_KEYS)
+    with pytest.raises(UnsupportedError, match="`none`") as caught:
+        shared_store.put(key, pa.table({"sound": [1, 2], "none": SAMPLES[name].slice(0, 2)}), serializer=serializer)
+    assert "arrow" in str(caught.value.hint)
+    assert not shared_store.exists(key)
