@@ -258,13 +258,17 @@ async fn a_null_in_a_dictionary_stays_there_and_its_rows_become_nulls() {
 #[tokio::test]
 async fn a_null_behind_a_key_of_a_column_without_nulls_is_refused() {
     let (_folder, store) = local().await;
-    let array = dictionary(&DataType::Int8, &[Some(1), Some(0)], &integers(&[Some(8), None]));
-    let schema = Schema::new(vec![Field::new("size", array.data_type().clone(), false)]);
-    let put_in = RecordBatch::try_new(Arc::new(schema), vec![array]).unwrap();
-    let error = store.put("k", &put_in).serializer("parquet").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
-    assert!(error.message().contains("column `size`"), "{error:?}");
-    assert_eq!(store.get("k").await.unwrap_err().kind(), ErrorKind::NotFound);
+    let words = vec![Some("b"), None];
+    let (text, views) = (StringArray::from(words.clone()), StringViewArray::from(words));
+    for values in [integers(&[Some(8), None]), Arc::new(text), Arc::new(views), Arc::new(NullArray::new(2))] {
+        let array = dictionary(&DataType::Int8, &[Some(1), Some(0)], &values);
+        let schema = Schema::new(vec![Field::new("size", array.data_type().clone(), false)]);
+        let put_in = RecordBatch::try_new(Arc::new(schema), vec![array]).unwrap();
+        let error = store.put("k", &put_in).serializer("parquet").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:?}");
+        assert!(error.message().contains("column `size`"), "{error:?}");
+        assert_eq!(store.get("k").await.unwrap_err().kind(), ErrorKind::NotFound);
+    }
 }
 
 /// 700,000 rows in several row groups: categories as polars has them, few of many used, and days as pandas has them.

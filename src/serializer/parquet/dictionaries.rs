@@ -28,6 +28,7 @@ pub(super) struct KeptDictionaries {
 struct Column {
     position: usize,
     name: String,
+    nullable: bool,
     state: State,
     /// As the last batch brought them; held so that no other dictionary can come to lie in their place.
     last: Option<ArrayRef>,
@@ -55,6 +56,7 @@ impl KeptDictionaries {
         let column = |(position, field): (usize, &FieldRef)| Column {
             position,
             name: field.name().clone(),
+            nullable: field.is_nullable(),
             state: State::Unknown,
             last: None,
             null_behind_key: false,
@@ -63,6 +65,11 @@ impl KeptDictionaries {
     }
 
     /// Takes note of the next batch's dictionaries.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if a row of a column that cannot be null stands for
+    /// a null in its dictionary.
     pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut held: usize = self.columns.iter().map(|column| column.state.bytes()).sum();
         for column in &mut self.columns {
@@ -71,6 +78,13 @@ impl KeptDictionaries {
             let values = dictionary.values();
             column.null_behind_key |=
                 values.logical_null_count() > 0 && array.logical_null_count() > array.null_count();
+            if column.null_behind_key && !column.nullable {
+                let name = &column.name;
+                return Err(Error::invalid(format!(
+                    "column `{name}` cannot be null, but a row of it is, by its dictionary"
+                ))
+                .with_hint("declare the column as nullable, or give its rows values that are not null"));
+            }
             held -= column.state.bytes();
             column
                 .take(values, self.most.saturating_sub(held))
@@ -211,7 +225,6 @@ pub(super) fn decode(text: &str, schema: &Schema) -> Result<BTreeMap<usize, Arra
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "what is unexpected fails the test")]
 mod tests {
     use arrow::array::{DictionaryArray, Int32Array, StringArray};
     use arrow::datatypes::Field;

@@ -161,7 +161,6 @@ impl Restorer {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "what is unexpected fails the test")]
 mod tests {
     use arrow::array::{Int8Array, StringArray};
 

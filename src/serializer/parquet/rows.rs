@@ -91,3 +91,58 @@ fn collect(array: &ArrayRef) -> Result<(Vec<usize>, ArrayRef)> {
     let values = values.map_err(|error| Error::internal(format!("the values of rows cannot be taken: {error}")))?;
     Ok((places, values))
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int8Array, Int64Array, NullArray};
+
+    use super::*;
+
+    fn numbers(numbers: Vec<Option<i64>>) -> ArrayRef {
+        Arc::new(Int64Array::from(numbers))
+    }
+
+    #[test]
+    fn values_stand_in_the_order_of_their_first_use() {
+        let collector = Collector::new(DataType::Int8, None);
+        for (rows, values, keys) in [
+            (vec![Some(7), None, Some(-1), Some(7)], vec![Some(7), Some(-1)], vec![Some(0), None, Some(1), Some(0)]),
+            (vec![None], vec![], vec![None]),
+            (vec![], vec![], vec![]),
+        ] {
+            let made = collector.collected(&numbers(rows)).unwrap();
+            made.to_data().validate_full().unwrap();
+            assert_eq!(made.as_any_dictionary().values(), &numbers(values));
+            assert_eq!(made.as_any_dictionary().keys().as_primitive(), &Int8Array::from(keys));
+        }
+        let nulls = collector.collected(&(Arc::new(NullArray::new(2)) as ArrayRef)).unwrap();
+        assert_eq!((nulls.null_count(), nulls.as_any_dictionary().values().len()), (2, 0));
+    }
+
+    #[test]
+    fn the_kept_dictionary_is_taken() {
+        let kept = numbers(vec![Some(5), None, Some(7), Some(5)]);
+        let collector = Collector::new(DataType::UInt64, Some(Arc::new(Dictionary::new(kept.clone()))));
+        let made = collector.collected(&numbers(vec![Some(7), None, Some(5)])).unwrap();
+        assert_eq!(made.as_any_dictionary().values(), &kept);
+        assert_eq!(
+            made.as_dictionary::<arrow::datatypes::UInt64Type>().keys_iter().collect::<Vec<_>>(),
+            [Some(2), None, Some(0)]
+        );
+    }
+
+    #[test]
+    fn what_keys_or_the_dictionary_do_not_hold_is_damage() {
+        let many = numbers((0..129).map(Some).collect());
+        let kept = Arc::new(Dictionary::new(many.clone()));
+        for (collector, rows) in [
+            (Collector::new(DataType::Int8, None), many.clone()),
+            (Collector::new(DataType::Int8, Some(kept.clone())), numbers(vec![Some(128)])),
+            (Collector::new(DataType::Int16, Some(kept)), numbers(vec![Some(129)])),
+            (Collector::new(DataType::Utf8, None), numbers(vec![Some(1)])),
+        ] {
+            assert_eq!(collector.collected(&rows).unwrap_err().kind(), crate::ErrorKind::Damaged);
+        }
+        assert!(Collector::new(DataType::UInt8, None).collected(&many).is_ok());
+    }
+}

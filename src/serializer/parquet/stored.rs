@@ -99,26 +99,14 @@ impl Storing {
     }
 
     /// The batch as the file holds it.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if a row of a column that cannot be null stands for
-    /// a null in its dictionary.
     pub(super) fn stored(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
-        if self.row_bytes == 0 && self.columns.iter().all(|column| column.form == Form::Same) {
+        if self.columns.iter().all(|column| column.form == Form::Same) {
             return Ok(batch);
         }
         let columns = batch.columns().iter().zip(&mut self.columns);
         let columns = columns.map(|(array, column)| column.stored(array)).collect::<Result<Vec<_>, _>>();
         let columns =
             columns.map_err(|error| Error::internal(format!("a dictionary cannot be made plain: {error}")))?;
-        for (field, array) in self.schema.fields().iter().zip(&columns) {
-            if !field.is_nullable() && array.null_count() > 0 {
-                let name = field.name();
-                return Err(Error::invalid(format!("column `{name}` cannot be null, but rows stand for a null in it"))
-                    .with_hint("declare the column as nullable, or take the null out of its dictionary"));
-            }
-        }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)
             .map_err(|error| Error::internal(format!("a stored batch is invalid: {error}")))
@@ -197,4 +185,66 @@ pub(super) fn declared_schema(stored: &Schema, text: &str) -> Result<Schema> {
         *field = Arc::new(restored.with_dict_is_ordered(declared.dict_is_ordered().unwrap_or_default()));
     }
     Ok(Schema::new_with_metadata(fields, stored.metadata().clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, Int8Array, Int64Array, StringArray, StringViewArray};
+
+    use super::*;
+
+    fn sizes(values: ArrayRef) -> ArrayRef {
+        Arc::new(DictionaryArray::new(Int8Array::from(vec![Some(1), None, Some(0)]), values))
+    }
+
+    fn batch() -> RecordBatch {
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["b", "a"]));
+        let views: ArrayRef = Arc::new(StringViewArray::from(vec!["b", "a"]));
+        let numbers: ArrayRef = Arc::new(Int64Array::from(vec![7, -7]));
+        let columns = [("text", sizes(text)), ("views", sizes(views)), ("numbers", sizes(numbers.clone()))];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap()
+    }
+
+    #[test]
+    fn only_what_parquet_does_not_hold_is_changed() {
+        let batch = batch();
+        let mut storing = Storing::new(&batch.schema());
+        let (first, second) = (storing.stored(batch.clone()).unwrap(), storing.stored(batch.slice(1, 2)).unwrap());
+        assert_eq!(first.schema(), *storing.schema());
+        assert!(Arc::ptr_eq(first.column(0), batch.column(0)));
+        assert_eq!(first.column(2).as_primitive(), &Int64Array::from(vec![Some(-7), None, Some(7)]));
+        assert_eq!(second.column(2).as_primitive(), &Int64Array::from(vec![None, Some(7)]));
+        let large = |batch: &RecordBatch| batch.column(1).as_any_dictionary().values().clone();
+        assert_eq!(large(&first).data_type(), &DataType::LargeUtf8);
+        assert!(same_memory(&large(&first), &large(&second)), "the same views are cast once");
+    }
+
+    #[test]
+    fn few_rows_of_wide_values_are_stored_at_once() {
+        let of = |value_type| DataType::Dictionary(Box::new(DataType::Int8), Box::new(value_type));
+        let within = |types: &[DataType]| {
+            let fields = types.iter().map(|data_type| Field::new("a", data_type.clone(), true));
+            Storing::new(&Arc::new(Schema::new(fields.collect::<Vec<_>>()))).rows_within(1_000)
+        };
+        assert_eq!(within(&[DataType::Int64, of(DataType::Utf8), of(DataType::Utf8View)]), usize::MAX);
+        assert_eq!(within(&[of(DataType::Int64), of(DataType::Boolean), of(DataType::FixedSizeBinary(91))]), 10);
+        assert_eq!(within(&[of(DataType::FixedSizeBinary(1_001))]), 1);
+    }
+
+    #[test]
+    fn the_declared_schema_is_read_again() {
+        let unit = HashMap::from([("unit".to_owned(), "m".to_owned())]);
+        let ordered = |field: &FieldRef| field.as_ref().clone().with_dict_is_ordered(true).with_metadata(unit.clone());
+        let fields: Vec<Field> = batch().schema().fields().iter().map(ordered).collect();
+        let declared: SchemaRef = Arc::new(Schema::new_with_metadata(fields, unit.clone()));
+        let text = declared_types(&declared).unwrap().unwrap();
+        assert!(text.starts_with(r#"{"columns":[1,2],"schema":""#), "{text}");
+        let storing = Storing::new(&declared);
+        let read = declared_schema(storing.schema(), &text).unwrap();
+        assert_eq!(read, *declared);
+        assert!(read.fields().iter().all(|field| field.dict_is_ordered() == Some(true)));
+        assert_eq!(declared_types(&declared.project(&[0]).unwrap()).unwrap(), None);
+        let other = storing.schema().project(&[0, 2, 1]).unwrap();
+        assert_eq!(declared_schema(&other, &text).unwrap_err().kind(), crate::ErrorKind::Damaged);
+    }
 }

@@ -106,3 +106,61 @@ fn fixed(value_type: &DataType, width: Option<usize>, values: &[Option<Vec<u8>>]
     let data = ArrayData::builder(value_type.clone()).len(values.len()).add_buffer(joined.into()).nulls(nulls);
     data.align_buffers(true).build().map(make_array).map_err(|_| "does not fit its type")
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{FixedSizeBinaryArray, Float64Array, Int16Array};
+
+    use super::*;
+
+    #[test]
+    fn values_are_told_apart_by_their_bits() {
+        let odd = f64::from_bits(f64::NAN.to_bits() | 1);
+        let floats: ArrayRef =
+            Arc::new(Float64Array::from(vec![Some(0.0), Some(-0.0), Some(f64::NAN), Some(odd), None]));
+        let bytes: Vec<_> = (0..5).map(|place| value(&floats, place)).collect();
+        let expected = [0.0, -0.0, f64::NAN, odd].map(f64::to_le_bytes);
+        assert_eq!(bytes[..4], expected.each_ref().map(|bytes| Some(&bytes[..])));
+        assert_eq!((bytes[4], value(&floats.slice(3, 2), 0)), (None, bytes[3]));
+        let truths: ArrayRef = Arc::new(BooleanArray::from(vec![true, false]));
+        assert_eq!((value(&truths, 0), value(&truths, 1)), (Some(&[1][..]), Some(&[0][..])));
+        assert_eq!(value(&NullArray::new(1), 0), None);
+    }
+
+    #[test]
+    fn what_stands_in_the_footer_is_read_again() {
+        let slice: ArrayRef = Arc::new(Int16Array::from(vec![Some(9), Some(-2), None, Some(258)]));
+        let binary = FixedSizeBinaryArray::try_from_iter([[7_u8, 255], [0, 0]].iter()).unwrap();
+        let arrays: [ArrayRef; 6] = [
+            slice.slice(1, 3),
+            Arc::new(binary),
+            Arc::new(BooleanArray::from(vec![Some(false), None, Some(true)])),
+            Arc::new(StringViewArray::from(vec![Some("a text of more than twelve bytes"), None, Some("")])),
+            Arc::new(BinaryViewArray::from(vec![Some(&b"\xff"[..]), None])),
+            Arc::new(NullArray::new(3)),
+        ];
+        for array in arrays {
+            let json = serde_json::to_string(&texts(&array)).unwrap();
+            let read: Texts<'_> = serde_json::from_str(&json).unwrap();
+            assert_eq!(&array_of(array.data_type(), read).unwrap(), &array, "{json}");
+        }
+        assert_eq!(serde_json::to_string(&texts(&slice)).unwrap(), r#"["CQA=","/v8=",null,"AgE="]"#);
+    }
+
+    #[test]
+    fn what_does_not_fit_its_type_is_refused() {
+        let wide = DataType::FixedSizeBinary(1 << 20);
+        let list = DataType::new_list(DataType::Int8, true);
+        for (value_type, values, why) in [
+            (DataType::Int16, vec![Some("CQ==")], "another size"),
+            (DataType::Int16, vec![Some("?")], "no base64"),
+            (DataType::Boolean, vec![Some("CQ==")], "neither"),
+            (DataType::Null, vec![None, Some("")], "has values"),
+            (wide, vec![None; 5], "too much memory"),
+            (list, vec![None], "nested"),
+        ] {
+            let texts = values.into_iter().map(|text| text.map(Cow::Borrowed)).collect();
+            assert!(array_of(&value_type, texts).unwrap_err().contains(why), "{why}");
+        }
+    }
+}
