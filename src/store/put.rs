@@ -22,7 +22,7 @@ use crate::value::{Batches, Content, Shape};
 
 const LONGEST_METADATA: usize = 16 * 1024;
 /// Keys that coldframe's own files have.
-const RESERVED: [&str; 3] = [parquet::EXTENTS_KEY, parquet::ROWS_KEY, parquet::DICTIONARIES_KEY];
+const RESERVED: [&str; 4] = [parquet::EXTENTS_KEY, parquet::ROWS_KEY, parquet::DICTIONARIES_KEY, parquet::TYPES_KEY];
 
 /// Counters that a put, scan, copy or verification keeps up to date, to be watched from elsewhere.
 #[derive(Debug, Default)]

@@ -136,6 +136,26 @@ async fn the_order_of_categories_comes_back() -> Outcome {
     Ok(())
 }
 
+/// Categories of any type come back as they were; the bare file is plain for every other reader.
+#[tokio::test]
+async fn categories_of_any_type_come_back_and_their_file_is_plain() -> Outcome {
+    let Some(python) = Program::python() else { return Ok(()) };
+    let folder = tempfile::tempdir()?;
+    let store = open(folder.path()).await?;
+    for library in ["pandas", "polars"] {
+        let frame = folder.path().join(format!("{library}.arrow"));
+        python.run("dictionary_values.py", ["write".into(), library.into(), frame.clone().into()])?;
+        let frame = Batches::from_reader(FileReader::try_new(File::open(frame)?, None)?);
+        let reference = store.put(format!("frames/{library}").as_str(), frame).serializer("parquet").strict().await?;
+        let file = only_file(folder.path(), &reference)?;
+        python.run("dictionary_values.py", ["open".into(), library.into(), file.into()])?;
+        let back = folder.path().join("back.arrow");
+        write_arrow(&back, &store.get(&reference).await?.into_table()?.to_batch()?)?;
+        python.run("dictionary_values.py", ["check".into(), library.into(), back.into()])?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn records_are_valid_by_their_json_schema() -> Outcome {
     let Some(python) = Program::python() else { return Ok(()) };

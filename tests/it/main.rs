@@ -16,6 +16,7 @@ mod conformance;
 mod copy;
 mod counting;
 mod dictionaries;
+mod dictionary_values;
 mod disk_cache;
 mod faults;
 mod faulty;

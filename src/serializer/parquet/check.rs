@@ -10,7 +10,7 @@ use crate::serializer::compact::any_type;
 
 pub(super) fn check_schema(schema: &Schema) -> Result<()> {
     for field in schema.fields() {
-        if let Some(why) = obstacle(field) {
+        if let Some(why) = obstacle(field.data_type()) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("column `{}` is {}: {why}", field.name(), field.data_type()),
@@ -21,20 +21,32 @@ pub(super) fn check_schema(schema: &Schema) -> Result<()> {
     Ok(())
 }
 
-/// Why Parquet cannot hold a field exactly, if so.
-fn obstacle(field: &Field) -> Option<&'static str> {
-    match field.data_type() {
+/// Why Parquet cannot hold a column exactly, if so.
+fn obstacle(data_type: &DataType) -> Option<&'static str> {
+    match data_type {
+        DataType::Dictionary(_, values) if values.is_nested() || matches!(**values, DataType::Dictionary(..)) => {
+            Some("dictionaries of values that are nested are not kept in Parquet")
+        }
+        // It becomes a plain column where Parquet has no such dictionary.
+        DataType::Dictionary(_, values) => field_obstacle(values),
+        other => field_obstacle(other),
+    }
+}
+
+/// Why Parquet cannot hold a type inside a column exactly, if so.
+fn field_obstacle(data_type: &DataType) -> Option<&'static str> {
+    match data_type {
         DataType::Union(..) => Some("Parquet has no unions"),
         DataType::RunEndEncoded(..) => Some("Parquet does not keep run ends"),
         DataType::Interval(IntervalUnit::MonthDayNano) => Some("Parquet has no interval of nanoseconds"),
         DataType::Struct(fields) if fields.is_empty() => Some("Parquet has no struct without fields"),
-        DataType::Struct(fields) => fields.iter().find_map(|field| obstacle(field)),
+        DataType::Struct(fields) => fields.iter().find_map(|field| field_obstacle(field.data_type())),
         DataType::List(inner)
         | DataType::LargeList(inner)
         | DataType::ListView(inner)
         | DataType::LargeListView(inner)
         | DataType::FixedSizeList(inner, _)
-        | DataType::Map(inner, _) => obstacle(inner),
+        | DataType::Map(inner, _) => field_obstacle(inner.data_type()),
         DataType::FixedSizeBinary(0) => Some("Parquet has no binary values of size 0"),
         // It is written as 64 bits by the schema's rules, and the column's writer takes 32.
         DataType::Decimal32(1, _) => Some("the Parquet library cannot write a decimal of one digit in 32 bits"),
@@ -54,7 +66,7 @@ fn obstacle(field: &Field) -> Option<&'static str> {
 fn dictionary_obstacle(values: &DataType) -> Option<&'static str> {
     match values {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary | DataType::LargeBinary => None,
-        _ => Some("Parquet keeps dictionaries of text and binary values only"),
+        _ => Some("inside another type, Parquet keeps dictionaries of text and binary values only"),
     }
 }
 

@@ -18,7 +18,8 @@ use tokio::sync::mpsc;
 
 use super::finish::{Finishing, misfit};
 use super::restore::Dictionary;
-use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, dictionaries, footer, statistics};
+use super::stored::declared_schema;
+use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dictionaries, footer, statistics};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
@@ -59,11 +60,15 @@ impl ParquetTable {
         let extents = value(EXTENTS_KEY).as_deref().map(Extents::decode).transpose()?;
         let runs = chunk_ranges(metadata.metadata(), data_end)?;
         let schema = schema_of(&metadata);
+        let schema = match value(TYPES_KEY) {
+            Some(text) => Arc::new(guarded(|| declared_schema(&schema, &text))?),
+            None => schema,
+        };
         let kept = value(DICTIONARIES_KEY).map(|text| guarded(|| dictionaries::decode(&text, &schema))).transpose()?;
         let kept = kept.unwrap_or_default().into_iter();
         let dictionaries = kept.map(|(column, values)| (column, Arc::new(Dictionary::new(values)))).collect();
         let limit = memory.saturating_mul(EXPANSION);
-        if let Some(field) = schema.fields().iter().find(|field| row_bytes(field.data_type()) > limit) {
+        if let Some(field) = metadata.schema().fields().iter().find(|field| row_bytes(field.data_type()) > limit) {
             return Err(Error::damaged(format!("a row of column `{}` would not fit the memory budget", field.name()))
                 .with_hint("raise the memory budget if the file is trusted"));
         }
@@ -121,10 +126,10 @@ impl ParquetTable {
     fn batch_rows(&self, plan: &ReadPlan, groups: &[usize]) -> usize {
         let widest = groups.iter().filter_map(|group| {
             let group = self.metadata.metadata().row_groups().get(*group)?;
-            Some(group_bytes(group, plan, &self.schema) / group.num_rows().max(1).unsigned_abs())
+            Some(group_bytes(group, plan, self.metadata.schema()) / group.num_rows().max(1).unsigned_abs())
         });
         let planned = |position: &usize| plan.columns.as_ref().is_none_or(|columns| columns.contains(position));
-        let fields = self.schema.fields().iter().enumerate().filter(|(position, _)| planned(position));
+        let fields = self.metadata.schema().fields().iter().enumerate().filter(|(position, _)| planned(position));
         let fixed: usize = fields.map(|(_, field)| row_bytes(field.data_type())).sum();
         let per_row = narrow(widest.max().unwrap_or(1)).max(fixed).max(1);
         (plan.batch_bytes / per_row).clamp(1, plan.batch_rows.max(1))
@@ -327,7 +332,7 @@ fn group_rows(metadata: &ParquetMetaData) -> Option<u64> {
 fn schema_of(metadata: &ArrowReaderMetadata) -> SchemaRef {
     let schema = metadata.schema();
     let mut kept = schema.metadata().clone();
-    kept.retain(|key, _| ![EXTENTS_KEY, ROWS_KEY, DICTIONARIES_KEY].contains(&key.as_str()));
+    kept.retain(|key, _| ![EXTENTS_KEY, ROWS_KEY, DICTIONARIES_KEY, TYPES_KEY].contains(&key.as_str()));
     Arc::new(Schema::new_with_metadata(schema.fields().clone(), kept))
 }
 

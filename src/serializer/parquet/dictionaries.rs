@@ -1,29 +1,22 @@
 //! Dictionaries as they came, kept in the footer: Parquet itself keeps the values that rows use, by their first use.
 //!
 //! The text under [`DICTIONARIES_KEY`](super::DICTIONARIES_KEY) is a JSON list of `{"column":0,"values":["a",null]}`,
-//! where binary values are base64. It is kept for columns that are dictionaries, not for those that hold them deeper.
+//! where all values but text are base64 of their bytes. It is kept for columns that are dictionaries, not for those that hold them deeper.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BinaryArray, LargeBinaryArray, LargeStringArray, MutableArrayData, RecordBatch,
-    StringArray, make_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, MutableArrayData, RecordBatch, make_array};
 use arrow::compute::concat;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, FieldRef, Schema};
 use arrow::error::ArrowError;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use super::values::{MOST_BYTES, Texts, array_of, texts};
 use crate::error::{Error, Result};
+use crate::serializer::compact::array_bytes;
 use crate::serializer::same::{begins_with, same_memory};
-
-/// All kept dictionaries of a part take at most so much. Every read of the part fetches and parses them, whichever
-/// columns it wants; so the footer stays below the 8 MiB that one request fetches.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The dictionaries of the batches so far, column by column.
 pub(super) struct KeptDictionaries {
@@ -35,6 +28,7 @@ pub(super) struct KeptDictionaries {
 struct Column {
     position: usize,
     name: String,
+    nullable: bool,
     state: State,
     /// As the last batch brought them; held so that no other dictionary can come to lie in their place.
     last: Option<ArrayRef>,
@@ -59,9 +53,10 @@ impl KeptDictionaries {
     pub(super) fn new(schema: &Schema, memory: usize) -> Self {
         let fields = schema.fields().iter().enumerate();
         let fields = fields.filter(|(_, field)| matches!(field.data_type(), DataType::Dictionary(..)));
-        let column = |(position, field): (usize, &std::sync::Arc<arrow::datatypes::Field>)| Column {
+        let column = |(position, field): (usize, &FieldRef)| Column {
             position,
             name: field.name().clone(),
+            nullable: field.is_nullable(),
             state: State::Unknown,
             last: None,
             null_behind_key: false,
@@ -70,13 +65,26 @@ impl KeptDictionaries {
     }
 
     /// Takes note of the next batch's dictionaries.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if a row of a column that cannot be null stands for
+    /// a null in its dictionary.
     pub(super) fn take(&mut self, batch: &RecordBatch) -> Result<()> {
         let mut held: usize = self.columns.iter().map(|column| column.state.bytes()).sum();
         for column in &mut self.columns {
             let Some(array) = batch.columns().get(column.position) else { continue };
             let Some(dictionary) = array.as_any_dictionary_opt() else { continue };
             let values = dictionary.values();
-            column.null_behind_key |= values.null_count() > 0 && array.logical_null_count() > array.null_count();
+            column.null_behind_key |=
+                values.logical_null_count() > 0 && array.logical_null_count() > array.null_count();
+            if column.null_behind_key && !column.nullable {
+                let name = &column.name;
+                return Err(Error::invalid(format!(
+                    "column `{name}` cannot be null, but a row of it is, by its dictionary"
+                ))
+                .with_hint("declare the column as nullable, or give its rows values that are not null"));
+            }
             held -= column.state.bytes();
             column
                 .take(values, self.most.saturating_sub(held))
@@ -153,14 +161,14 @@ impl Column {
                 return Ok(());
             }
         };
-        let bytes = brought.to_data().get_slice_memory_size()?;
+        let bytes = array_bytes(brought);
         if bytes > most {
             self.lose(State::TooLarge);
             return Ok(());
         }
         let values = match known {
             None => copied(brought)?,
-            Some(known) => concat(&[known, &brought.slice(known.len(), brought.len() - known.len())])?,
+            Some(known) => own(concat(&[known, &brought.slice(known.len(), brought.len() - known.len())])?),
         };
         self.state = State::Kept { values, bytes };
         self.last = Some(brought.clone());
@@ -172,39 +180,23 @@ fn copied(array: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let data = array.to_data();
     let mut copy = MutableArrayData::new(vec![&data], false, data.len());
     copy.try_extend(0, 0, data.len())?;
-    Ok(make_array(copy.freeze()))
+    Ok(own(make_array(copy.freeze())))
+}
+
+/// The array in memory of its own, which views share with the array that they were copied from.
+fn own(array: ArrayRef) -> ArrayRef {
+    match array.data_type() {
+        DataType::Utf8View => Arc::new(array.as_string_view().gc()),
+        DataType::BinaryView => Arc::new(array.as_binary_view().gc()),
+        _ => array,
+    }
 }
 
 /// One column's dictionary as it stands in the footer.
 #[derive(Serialize, Deserialize)]
 struct Entry<'a> {
     column: usize,
-    values: Vec<Option<Cow<'a, str>>>,
-}
-
-/// The bytes of a text or binary value; none for null.
-pub(super) fn value(array: &dyn Array, place: usize) -> Option<&[u8]> {
-    if array.is_null(place) {
-        return None;
-    }
-    match array.data_type() {
-        DataType::Utf8 => Some(array.as_string::<i32>().value(place).as_bytes()),
-        DataType::LargeUtf8 => Some(array.as_string::<i64>().value(place).as_bytes()),
-        DataType::Binary => Some(array.as_binary::<i32>().value(place)),
-        DataType::LargeBinary => Some(array.as_binary::<i64>().value(place)),
-        _ => None,
-    }
-}
-
-fn texts(values: &ArrayRef) -> Vec<Option<Cow<'_, str>>> {
-    match values.data_type() {
-        DataType::Utf8 => values.as_string::<i32>().iter().map(|value| value.map(Cow::Borrowed)).collect(),
-        DataType::LargeUtf8 => values.as_string::<i64>().iter().map(|value| value.map(Cow::Borrowed)).collect(),
-        _ => {
-            let bytes = (0..values.len()).map(|place| value(values, place));
-            bytes.map(|bytes| bytes.map(|bytes| Cow::Owned(STANDARD.encode(bytes)))).collect()
-        }
-    }
+    values: Texts<'a>,
 }
 
 /// The dictionaries in a footer, by the positions of their columns.
@@ -232,25 +224,9 @@ pub(super) fn decode(text: &str, schema: &Schema) -> Result<BTreeMap<usize, Arra
     Ok(dictionaries)
 }
 
-fn array_of(value_type: &DataType, values: Vec<Option<Cow<'_, str>>>) -> Result<ArrayRef, &'static str> {
-    let bytes = |values: Vec<Option<Cow<'_, str>>>| {
-        let decoded = values.into_iter().map(|text| text.map(|text| STANDARD.decode(text.as_bytes())).transpose());
-        decoded.collect::<Result<Vec<_>, _>>().map_err(|_| "holds a value that is no base64")
-    };
-    Ok(match value_type {
-        DataType::Utf8 => std::sync::Arc::new(StringArray::from_iter(values)),
-        DataType::LargeUtf8 => std::sync::Arc::new(LargeStringArray::from_iter(values)),
-        DataType::Binary => std::sync::Arc::new(BinaryArray::from_iter(bytes(values)?)),
-        DataType::LargeBinary => std::sync::Arc::new(LargeBinaryArray::from_iter(bytes(values)?)),
-        _ => return Err("is of another type than text or binary"),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use arrow::array::{DictionaryArray, Int32Array};
+    use arrow::array::{DictionaryArray, Int32Array, StringArray};
     use arrow::datatypes::Field;
 
     use super::*;

@@ -19,7 +19,8 @@ use serde_json::Value as Json;
 
 use super::dictionaries::KeptDictionaries;
 use super::narrow::{NarrowDictionaries, is_narrow};
-use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY};
+use super::stored::{Storing, declared_types};
+use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY};
 use crate::error::{Error, ErrorKind, Result, recover};
 use crate::reference::Section;
 use crate::serializer::compact::{batch_bytes, compacted, slices};
@@ -44,6 +45,9 @@ pub(super) struct ParquetEncoder {
     gathered: Gathered,
     narrow: NarrowDictionaries,
     kept: KeptDictionaries,
+    storing: Storing,
+    /// What the columns were declared as, where the file's own schema does not say it.
+    types: Option<String>,
     part: Option<OpenPart>,
 }
 
@@ -79,9 +83,11 @@ fn encode_error(error: ParquetError) -> Error {
 
 impl ParquetEncoder {
     pub(super) fn try_new(schema: &SchemaRef, compression: Compression, memory: usize) -> Result<Self> {
-        let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(schema).map_err(encode_error)?;
-        let properties = properties(schema, compression, descriptor.num_columns());
-        let columns = schema.fields().iter().map(|field| Column::try_new(field, &properties)).collect::<Result<_>>()?;
+        let storing = Storing::new(schema);
+        let stored = storing.schema();
+        let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(stored).map_err(encode_error)?;
+        let properties = properties(stored, compression, descriptor.num_columns());
+        let columns = stored.fields().iter().map(|field| Column::try_new(field, &properties)).collect::<Result<_>>()?;
         Ok(Self {
             root: descriptor.root_schema_ptr(),
             properties,
@@ -92,12 +98,15 @@ impl ParquetEncoder {
             gathered: Gathered::default(),
             narrow: NarrowDictionaries::new(schema),
             kept: KeptDictionaries::new(schema, memory),
+            storing,
+            types: declared_types(schema)?,
             part: None,
         })
     }
 
     fn gather(&mut self, batch: RecordBatch, sink: &mut Sink) -> Result<()> {
-        let bytes = batch_bytes(&batch);
+        let stored = compacted(self.storing.stored(batch.clone())?)?;
+        let bytes = batch_bytes(&stored);
         let full = self.gathered.rows + batch.num_rows() > GROUP_ROWS || self.gathered.bytes + bytes > self.group_bytes;
         if (full && self.gathered.rows > 0) || !self.narrow.take(&batch) {
             self.write_group(sink)?;
@@ -105,7 +114,7 @@ impl ParquetEncoder {
         }
         self.gathered.rows += batch.num_rows();
         self.gathered.bytes += bytes;
-        self.gathered.batches.push(batch);
+        self.gathered.batches.push(stored);
         Ok(())
     }
 
@@ -164,6 +173,9 @@ impl ParquetEncoder {
         if self.columns.is_empty() {
             tell(ROWS_KEY, part.rows.to_string());
         }
+        if let Some(types) = &self.types {
+            tell(TYPES_KEY, types.clone());
+        }
         // Each part has those of all batches so far: what the next part's rows add to them does no harm here.
         if let Some(dictionaries) = self.kept.encode()? {
             tell(DICTIONARIES_KEY, dictionaries);
@@ -186,8 +198,9 @@ impl Encoder for ParquetEncoder {
             return self.write_group(sink);
         }
         self.kept.take(&batch)?;
-        for slice in slices(batch, SLICE_BYTES.min(self.group_bytes), GROUP_ROWS) {
-            self.gather(compacted(slice)?, sink)?;
+        let bytes = SLICE_BYTES.min(self.group_bytes);
+        for slice in slices(batch, bytes, GROUP_ROWS.min(self.storing.rows_within(bytes))) {
+            self.gather(slice, sink)?;
         }
         Ok(())
     }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{FieldRef, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 
 use super::mend;
-use super::restore::{Dictionary, Restorer};
+use super::restore::{Dictionary, Restorer, Viewer};
+use super::rows::Collector;
+use super::stored::Form;
 use crate::error::{Error, Result};
 
 /// Finishes the batches of a scan, one after the other.
@@ -19,7 +21,32 @@ pub(super) struct Finishing {
 #[derive(Clone)]
 struct Column {
     needs_mending: bool,
-    restorer: Option<Restorer>,
+    dictionary: Option<Finish>,
+}
+
+/// What becomes of a column that was a dictionary.
+#[derive(Clone)]
+enum Finish {
+    /// Its row groups have dictionaries; it gets the kept one.
+    Kept(Restorer),
+    /// Its row groups have dictionaries of large values, and none was kept.
+    Views(Viewer),
+    /// It has plain rows.
+    Rows(Collector),
+}
+
+impl Finish {
+    fn new(declared: &DataType, kept: Option<Arc<Dictionary>>) -> Option<Self> {
+        match (Form::of(declared), declared, kept) {
+            (Form::Rows, DataType::Dictionary(keys, _), kept) => {
+                Some(Self::Rows(Collector::new(keys.as_ref().clone(), kept)))
+            }
+            (Form::LargeValues, DataType::Dictionary(_, values), None) => {
+                Some(Self::Views(Viewer::new(values.as_ref().clone())))
+            }
+            (_, _, kept) => kept.map(Restorer::new).map(Self::Kept),
+        }
+    }
 }
 
 impl Finishing {
@@ -27,7 +54,7 @@ impl Finishing {
     pub(super) fn new(schema: SchemaRef, kept: Vec<Option<Arc<Dictionary>>>) -> Self {
         let column = |(field, kept): (&FieldRef, Option<Arc<Dictionary>>)| Column {
             needs_mending: mend::needs_mending(field.data_type()),
-            restorer: kept.map(Restorer::new),
+            dictionary: Finish::new(field.data_type(), kept),
         };
         let columns = schema.fields().iter().zip(kept).map(column).collect();
         Self { schema, columns }
@@ -48,8 +75,13 @@ impl Finishing {
 
 impl Column {
     fn finished(&mut self, array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
-        if let Some(restorer) = &mut self.restorer {
-            let restored = restorer.restored(array);
+        let restored = match &mut self.dictionary {
+            Some(Finish::Kept(restorer)) => Some(restorer.restored(array)),
+            Some(Finish::Views(viewer)) => Some(viewer.viewed(array)),
+            Some(Finish::Rows(collector)) => Some(collector.collected(array)),
+            None => None,
+        };
+        if let Some(restored) = restored {
             return restored.map_err(|error| error.within(format!("column `{}`", field.name())));
         }
         if self.needs_mending { mend::mended(array).map_err(misfit) } else { Ok(array.clone()) }

@@ -3,7 +3,8 @@
 //! Rows are gathered into row groups of at most a quarter of the memory budget, and each group is encoded column by
 //! column on as many threads as there are cores; so memory depends neither on how long the stream is nor on how many
 //! columns it has. The exact Arrow schema lies in the file's `ARROW:schema`, the checksums of the column chunks in
-//! `coldframe.extents`, and dictionaries as they came in `coldframe.dictionaries`.
+//! `coldframe.extents`, and dictionaries as they came in `coldframe.dictionaries`. What Parquet holds no dictionary of is
+//! stored as plain rows, with the types in `coldframe.types`, and read as the dictionary that it was.
 
 mod check;
 mod decode;
@@ -14,7 +15,10 @@ mod footer;
 mod mend;
 mod narrow;
 mod restore;
+mod rows;
 mod statistics;
+mod stored;
+mod values;
 
 use std::sync::Arc;
 
@@ -31,6 +35,8 @@ use crate::value::Shape;
 pub const EXTENTS_KEY: &str = "coldframe.extents";
 /// The dictionaries of the columns that are dictionaries, in their own order, unused values included.
 pub const DICTIONARIES_KEY: &str = "coldframe.dictionaries";
+/// What columns are that were dictionaries and are stored as something else.
+pub const TYPES_KEY: &str = "coldframe.types";
 /// How many rows a file without columns has.
 pub const ROWS_KEY: &str = "coldframe.rows";
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use arrow::array::{Array, ArrayData, RecordBatch, make_array};
 use arrow::datatypes::{DataType, Schema};
 
-use super::dictionaries::value;
+use super::values::value;
 use crate::serializer::compact::any_type;
 
 /// The values that the dictionaries of the current row group bring.

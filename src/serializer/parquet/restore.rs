@@ -6,10 +6,11 @@ use std::sync::{Arc, OnceLock};
 use arrow::array::{
     Array, ArrayRef, AsArray, DictionaryArray, PrimitiveArray, downcast_dictionary_array, new_empty_array,
 };
+use arrow::compute::cast;
 use arrow::datatypes::{ArrowDictionaryKeyType, ArrowNativeType, DataType};
 use hashbrown::HashTable;
 
-use super::dictionaries::value;
+use super::values::value;
 use crate::error::{Error, Result};
 use crate::serializer::same::same_memory;
 
@@ -25,8 +26,12 @@ impl Dictionary {
         Self { values, places: OnceLock::new(), hasher: RandomState::new() }
     }
 
+    pub(super) fn values(&self) -> &ArrayRef {
+        &self.values
+    }
+
     /// Where a value stands; of equal ones, the first.
-    fn place(&self, wanted: &[u8]) -> Option<usize> {
+    pub(super) fn place(&self, wanted: &[u8]) -> Option<usize> {
         let places = self.places.get_or_init(|| self.index());
         let equal = |place: &usize| value(&self.values, *place) == Some(wanted);
         places.find(self.hasher.hash_one(wanted), equal).copied()
@@ -45,6 +50,38 @@ impl Dictionary {
     /// An array of no rows that has the dictionary.
     pub(super) fn empty(&self, data_type: &DataType) -> ArrayRef {
         new_empty_array(data_type).as_any_dictionary().with_values(self.values.clone())
+    }
+}
+
+/// Gives the arrays of one column views for their large values, one after the other.
+#[derive(Clone)]
+pub(super) struct Viewer {
+    view_type: DataType,
+    /// The batches of a row group share a dictionary, which is cast once.
+    last: Option<(ArrayRef, ArrayRef)>,
+}
+
+impl Viewer {
+    pub(super) fn new(view_type: DataType) -> Self {
+        Self { view_type, last: None }
+    }
+
+    /// The same rows, whose dictionary has views.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the column is no dictionary.
+    pub(super) fn viewed(&mut self, array: &ArrayRef) -> Result<ArrayRef> {
+        let dictionary = array.as_any_dictionary_opt();
+        let dictionary = dictionary.ok_or_else(|| Error::damaged("a column that was a dictionary is none"))?;
+        let found = dictionary.values();
+        let views = match &self.last {
+            Some((last, views)) if same_memory(last, found) => views.clone(),
+            _ => cast(found, &self.view_type)
+                .map_err(|error| Error::damaged(format!("a dictionary cannot have views: {error}")))?,
+        };
+        self.last = Some((found.clone(), views.clone()));
+        Ok(dictionary.with_values(views))
     }
 }
 
