@@ -157,9 +157,11 @@ class Scan:
     def _batches(self, columns: list[str] | None, limit: int | None = None) -> _coldframe.Batches:
         selection = self._selection(columns)
         if limit is not None:
+            if selection.tail is not None:
+                # The first of the last rows are rows by their number.
+                kept = self._rows()
+                selection.offset, selection.limit, selection.tail = (self._open().rows or 0) - kept, kept, None
             selection.limit = limit if selection.limit is None else min(limit, selection.limit)
-            if selection.tail is not None and limit == 0:
-                selection.tail = 0
         return self._open().batches(selection)
 
     def _each(self, columns: list[str] | None, limit: int | None = None) -> Iterator[_coldframe.Batch]:
@@ -229,6 +231,8 @@ class Scan:
         frames.require("duckdb", "for `to_duckdb()`", "use `to_arrow()`")
         from coldframe.frames.duckdb import relation
 
+        # Else a wrong column would be told by DuckDB, in its own words.
+        self._names()
         self._open()
         return relation(self, connection)
 
