@@ -10,7 +10,7 @@ from typing import Any
 
 from coldframe import _coldframe, reading
 from coldframe.drawing import Card
-from coldframe.errors import InvalidInputError, WrongTypeError
+from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, WrongTypeError
 from coldframe.listing import Listing, Verification, Versions
 from coldframe.progress import Progress
 from coldframe.putting import Wanted, prepare
@@ -280,7 +280,27 @@ class Store:
                     f"as_of: {as_of!r} is no datetime with a zone", hint="datetime.now(timezone.utc)"
                 )
             moment = as_of.isoformat()
-        return self._native.open(_native(what), moment)
+        try:
+            return self._native.open(_native(what), moment)
+        except NotFoundError as error:
+            if type(error) is NotFoundError and isinstance(what, str):
+                error.hint = self._nearest(what) or error.hint
+            raise
+
+    def _nearest(self, what: str) -> str | None:
+        """What was probably meant by a key that is not there."""
+        key, at, digits = what.rpartition("@")
+        name = key if at and digits.isdigit() else what
+        try:
+            similar = self._native.similar_keys(name)
+        # The error that is on its way says more than one of this search.
+        except ColdframeError:
+            return None
+        if name in similar:
+            return f"store.versions({name!r}) shows the versions that there are"
+        if similar:
+            return f"did you mean {' or '.join(f'`{near}`' for near in similar)}?"
+        return "store.list() shows the keys"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Options may hold secrets, which never travel: whoever unpickles it brings their own.
