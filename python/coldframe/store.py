@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from coldframe import _coldframe, reading
+from coldframe.arguments import check_flag, check_number, check_required_text, check_text
 from coldframe.drawing import Card
 from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, WrongTypeError
 from coldframe.listing import Listing, Verification, Versions
@@ -57,6 +58,9 @@ class Store:
     ) -> None:
         if url is not None and not isinstance(url, (str, os.PathLike)):
             raise WrongTypeError(f"url: a URL or a path is expected, and this is a {type(url).__qualname__}")
+        for name, flag in (("durable", durable), ("cache", cache), ("progress", progress)):
+            check_flag(name, flag)
+        check_number("memory", memory, 1, "bytes, such as memory=256 * 1024**2")
         self._location = None if url is None else os.fspath(url)
         self._durable = durable
         self._progress = progress
@@ -110,6 +114,9 @@ class Store:
 
         A put that fails or is interrupted leaves nothing behind.
         """
+        hint = "put(key, value): the key comes first" if isinstance(value, str) else None
+        check_required_text("key", key, hint)
+        check_flag("progress", progress)
         wanted = Wanted(
             if_absent=if_absent,
             after=after,
@@ -119,9 +126,6 @@ class Store:
             metadata=metadata,
             strict=strict,
         )
-        if not isinstance(key, str):
-            hint = "put(key, value): the key comes first" if isinstance(value, str) else None
-            raise WrongTypeError(f"key: text is expected, and this is a {type(key).__qualname__}", hint=hint)
         prepared = prepare(self._native, key, value, serializer, wanted)
         with Progress(f"put {key}", prepared.rows, self._progress if progress is None else progress) as shown:
             return ResultReference(self._native.put(key, prepared.content, wanted, shown), self)
@@ -152,6 +156,8 @@ class Store:
         """
         opened = self._open(what, version, as_of)
         if opened.kind == "table":
+            if type is not None:
+                raise InvalidInputError("type: it is for JSON values, and this result is a table", subject=_name(what))
             progress = self._progress if progress is None else progress
             return Scan(lambda: opened, _name(what), columns=columns, progress=progress).frame()
         if columns is not None:
@@ -205,10 +211,13 @@ class Store:
             prefix: How the keys begin.
             search: Only results whose key, title, description or metadata hold this text, in whatever case.
         """
+        check_required_text("prefix", prefix)
+        check_text("search", search)
         return Listing(self, prefix, search)
 
     def versions(self, key: str) -> Versions:
         """Every version of a key, the newest first, deleted ones too."""
+        check_required_text("key", key)
         return Versions(key, self._native.versions(key), self)
 
     def show(self, what: str | ResultReference, *, version: int | None = None) -> Card:
@@ -232,6 +241,10 @@ class Store:
             reason: Why, for whoever looks for it later.
             force: Tagged versions too.
         """
+        check_required_text("key", key, "delete(reference.key, version=reference.version)")
+        check_number("version", version, 1)
+        check_text("reason", reason)
+        check_flag("force", force)
         name, at, digits = key.rpartition("@")
         if at and digits.isascii() and digits.isdigit():
             if version is not None and version != int(digits):
@@ -245,6 +258,7 @@ class Store:
 
     def verify(self, prefix: str = "", *, progress: bool | None = None) -> Verification:
         """Reads every version of the keys that begin with `prefix`, and compares it with what was written."""
+        check_required_text("prefix", prefix)
         progress = self._progress if progress is None else progress
         with Progress(f"verify {prefix}".strip(), None, progress) as shown:
             return Verification(*self._native.verify(prefix, shown))
@@ -258,6 +272,7 @@ class Store:
         """
         if not isinstance(to, Store):
             raise WrongTypeError(f"to: a Store is expected, and this is a {type(to).__qualname__}")
+        check_text("key", key)
         progress = self._progress if progress is None else progress
         with Progress(f"copy {_name(what)}", None, progress) as shown:
             copied, _ = self._native.copy(_native(what), to._native, key, shown)
@@ -270,6 +285,7 @@ class Store:
         if version is not None:
             if not isinstance(what, str) or as_of is not None:
                 raise InvalidInputError("version: it belongs to a key alone, without as_of")
+            check_number("version", version, 1)
             what = f"{what}@{version}"
         moment = None
         if as_of is not None:

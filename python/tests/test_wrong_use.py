@@ -1,8 +1,9 @@
-"""Wrong calls: each error is a ColdframeError and the builtin that fits, says what is wrong and what to do, leaves nothing."""
+"""Wrong calls: each error is a ColdframeError and the builtin that fits, and says what to do; nothing is left."""
 
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from coldframe.errors import (
     ColdframeError,
     ColumnNotFoundError,
     ConfigurationError,
+    InputError,
     InvalidInputError,
     MissingSerializerError,
     UnsupportedError,
@@ -73,8 +75,8 @@ VALUES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "empty generator": (lambda: iter(()), ValueError, "no batch.*empty_table"),
     "generator of text": (lambda: iter(["a", "b"]), TypeError, "gave a str.*give batches"),
     "generator of tuples": (lambda: ((n, n) for n in range(3)), TypeError, "gave a tuple.*give batches"),
-    "zip": (lambda: zip([1], [2]), TypeError, "gave a tuple"),  # noqa: B905
-    "file": (lambda: Path(__file__).open(), Exception, ""),
+    "zip": (lambda: zip([1], [2]), TypeError, "gave a tuple"),
+    "file": (lambda: io.StringIO("a\nb"), TypeError, "gave a str"),
     "connection of duckdb": (lambda: duckdb.connect(), TypeError, r"DuckDBPyConnection.*connection\.sql"),
     "duplicate columns of pandas": (lambda: pd.DataFrame([[1, 2]], columns=["a", "a"]), ValueError, "`?a`?"),
     "object of the user's": (Custom, ValueError, "Custom.*serializer="),
@@ -99,15 +101,11 @@ VALUES: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
 @pytest.mark.parametrize("name", VALUES)
 def test_values(store: Store, name: str) -> None:
     make, builtin, pattern = VALUES[name]
-    value = make()
-    try:
-        with pytest.raises(ColdframeError, match=f"(?s){pattern}") as raised:
-            store.put("key", value)
-    finally:
-        if hasattr(value, "close"):
-            value.close()
+    with pytest.raises(ColdframeError, match=f"(?s){pattern}") as raised:
+        store.put("key", make())
     assert isinstance(raised.value, builtin)
-    assert raised.value.hint, str(raised.value)
+    # The way out stands in the hint, or in the message where several parts have one each.
+    assert raised.value.hint or "serializer='pickle'" in raised.value.message, str(raised.value)
 
 
 PUTS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
@@ -120,9 +118,9 @@ PUTS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "metadata": (lambda s: s.put("key", 1, metadata=[1]), TypeError, "metadata.*list"),
     "metadata inside": (lambda s: s.put("key", 1, metadata={"a": Custom()}), ValueError, "Custom"),
     "large metadata": (lambda s: s.put("key", 1, metadata={"a": "x" * 20_000}), ValueError, "metadata"),
-    "after": (lambda s: s.put("key", 1, after="1"), ValueError, "after"),
+    "after": (lambda s: s.put("key", 1, after="1"), TypeError, "after.*str"),
     "after that is negative": (lambda s: s.put("key", 1, after=-1), ValueError, "after.*0 stands for none"),
-    "after that is true": (lambda s: s.put("key", 1, after=True), ValueError, "after"),
+    "after that is true": (lambda s: s.put("key", 1, after=True), TypeError, "after.*bool"),
     "two conditions": (lambda s: s.put("key", 1, after=1, if_absent=True), ValueError, "if_absent|condition|both"),
     "expires": (lambda s: s.put("key", 1, expires=5), TypeError, "expires.*int.*7d"),
     "serializer": (lambda s: s.put("key", table(), serializer=5), ValueError, "serializer.*parquet"),
@@ -142,7 +140,7 @@ PUTS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
         TypeError,
         "parquet.*dict.*put a frame",
     ),
-    "json of bytes": (lambda s: s.put("key", b"a", serializer="json"), ValueError, "bytes"),
+    "json of bytes, strictly": (lambda s: s.put("key", b"a", serializer="json", strict=True), ValueError, "bytes"),
     "bytes of text": (lambda s: s.put("key", "a", serializer="bytes"), ValueError, r"str.*encode\(\)"),
     "setting": (lambda s: s.put("key", 1, serializer={"type": "parquet", "levle": 3}), ValueError, "levle.*level"),
     "strict": (lambda s: s.put("key", bytearray(b"a"), strict=True), ValueError, "bytearray"),
@@ -190,7 +188,7 @@ READS: dict[str, tuple[Callable[[Store], Any], type[Exception], str]] = {
     "negative head": (lambda s: s.reference("frame").head(-1), ValueError, "head|limit|rows"),
     "type of a table": (lambda s: s.get("frame", type=int), ValueError, "type"),
     "type": (lambda s: s.get("json", type=5), ValueError, "type"),
-    "version": (lambda s: s.get("frame", version="one"), ValueError, "version"),  # type: ignore[arg-type]
+    "version": (lambda s: s.get("frame", version="one"), TypeError, "version"),  # type: ignore[arg-type]
     "version 0": (lambda s: s.get("frame", version=0), ValueError, "0"),
     "negative version": (lambda s: s.get("frame", version=-1), ValueError, "-1"),
     "two versions": (lambda s: s.get("frame@1", version=1), ValueError, "frame@1"),
@@ -261,10 +259,8 @@ def test_batches_that_differ(store: Store) -> None:
         yield pa.record_batch({"a": [1]})
         yield pa.record_batch({"b": ["x"]})
 
-    with pytest.raises(ColdframeError) as raised:
+    with pytest.raises(InputError, match="column `b` stands where `a` was declared"):
         store.put("key", made())
-    assert isinstance(raised.value, ValueError)
-    assert "a" in str(raised.value)
 
 
 def test_errors_keep_their_parts(store: Store) -> None:
