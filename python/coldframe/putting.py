@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from coldframe import _coldframe, frames, json_values, serializers, values
+from coldframe.arguments import check_flag, check_number, check_text
 from coldframe.errors import InvalidInputError, LossyError, LossyWarning, WrongTypeError
 from coldframe.frames import Prepared
 from coldframe.serializers import CoreChoice, PythonChoice
@@ -38,14 +39,13 @@ class Wanted:
     expires_at: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        for name in ("title", "description"):
-            text = getattr(self, name)
-            if text is not None and not isinstance(text, str):
-                raise WrongTypeError(f"{name}: text is expected, and this is a {type(text).__qualname__}")
-        if self.after is not None and (
-            isinstance(self.after, bool) or not isinstance(self.after, int) or self.after < 0
-        ):
-            raise InvalidInputError(f"after: {self.after!r} is no version number", hint="0 stands for none")
+        check_text("title", self.title)
+        check_text("description", self.description)
+        check_flag("strict", self.strict)
+        check_flag("if_absent", self.if_absent)
+        check_number("after", self.after, 0, "the number of a version; 0 stands for none")
+        if self.if_absent and self.after is not None:
+            raise InvalidInputError("after: it is a condition, and if_absent another: only one can be given")
         if self.metadata is not None:
             if not isinstance(self.metadata, Mapping):
                 raise WrongTypeError(f"metadata: a dict is expected, and this is a {type(self.metadata).__qualname__}")

@@ -56,7 +56,10 @@ class ResultReference:
         Raises InvalidInputError if the text is no reference, UnsupportedError if a newer version wrote it.
         """
         if isinstance(text, (bytes, bytearray)):
-            text = bytes(text).decode()
+            try:
+                text = bytes(text).decode()
+            except UnicodeDecodeError as error:
+                raise InvalidInputError(f"text: it is no UTF-8, and so no JSON: {error}") from error
         if not isinstance(text, str):
             raise WrongTypeError(f"text: JSON is expected, and this is a {type(text).__qualname__}")
         return cls(_coldframe.Reference(text), store)

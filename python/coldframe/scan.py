@@ -52,6 +52,8 @@ class Scan:
         for what, rows in (("limit", limit), ("offset", offset), ("tail", tail), ("batch_rows", batch_rows)):
             if rows is not None and (not isinstance(rows, int) or rows < 0):
                 raise InvalidInputError(f"{what}: {rows!r} is no number of rows")
+        if batch_rows == 0:
+            raise InvalidInputError("batch_rows: a batch of no rows would never come to an end")
         if tail is not None and (limit is not None or offset):
             raise InvalidInputError("tail: the last rows cannot be combined with limit or offset")
         self._opener = opener

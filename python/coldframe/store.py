@@ -9,8 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from coldframe import _coldframe, reading
+from coldframe.arguments import check_flag, check_number, check_required_text, check_text
 from coldframe.drawing import Card
-from coldframe.errors import ColdframeError, InvalidInputError, WrongTypeError
+from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, WrongTypeError
 from coldframe.listing import Listing, Verification, Versions
 from coldframe.progress import Progress
 from coldframe.putting import Wanted, prepare
@@ -57,6 +58,9 @@ class Store:
     ) -> None:
         if url is not None and not isinstance(url, (str, os.PathLike)):
             raise WrongTypeError(f"url: a URL or a path is expected, and this is a {type(url).__qualname__}")
+        for name, flag in (("durable", durable), ("cache", cache), ("progress", progress)):
+            check_flag(name, flag)
+        check_number("memory", memory, 1, "bytes, such as memory=256 * 1024**2")
         self._location = None if url is None else os.fspath(url)
         self._durable = durable
         self._progress = progress
@@ -110,6 +114,9 @@ class Store:
 
         A put that fails or is interrupted leaves nothing behind.
         """
+        hint = "put(key, value): the key comes first" if isinstance(value, str) else None
+        check_required_text("key", key, hint)
+        check_flag("progress", progress)
         wanted = Wanted(
             if_absent=if_absent,
             after=after,
@@ -119,9 +126,6 @@ class Store:
             metadata=metadata,
             strict=strict,
         )
-        if not isinstance(key, str):
-            hint = "put(key, value): the key comes first" if isinstance(value, str) else None
-            raise WrongTypeError(f"key: text is expected, and this is a {type(key).__qualname__}", hint=hint)
         try:
             prepared = prepare(self._native, key, value, serializer, wanted)
         except ColdframeError as error:
@@ -157,6 +161,8 @@ class Store:
         """
         opened = self._open(what, version, as_of)
         if opened.kind == "table":
+            if type is not None:
+                raise InvalidInputError("type: it is for JSON values, and this result is a table", subject=_name(what))
             progress = self._progress if progress is None else progress
             return Scan(lambda: opened, _name(what), columns=columns, progress=progress).frame()
         if columns is not None:
@@ -210,10 +216,13 @@ class Store:
             prefix: How the keys begin.
             search: Only results whose key, title, description or metadata hold this text, in whatever case.
         """
+        check_required_text("prefix", prefix)
+        check_text("search", search)
         return Listing(self, prefix, search)
 
     def versions(self, key: str) -> Versions:
         """Every version of a key, the newest first, deleted ones too."""
+        check_required_text("key", key)
         return Versions(key, self._native.versions(key), self)
 
     def show(self, what: str | ResultReference, *, version: int | None = None) -> Card:
@@ -237,6 +246,10 @@ class Store:
             reason: Why, for whoever looks for it later.
             force: Tagged versions too.
         """
+        check_required_text("key", key, "delete(reference.key, version=reference.version)")
+        check_number("version", version, 1)
+        check_text("reason", reason)
+        check_flag("force", force)
         name, at, digits = key.rpartition("@")
         if at and digits.isascii() and digits.isdigit():
             if version is not None and version != int(digits):
@@ -250,6 +263,7 @@ class Store:
 
     def verify(self, prefix: str = "", *, progress: bool | None = None) -> Verification:
         """Reads every version of the keys that begin with `prefix`, and compares it with what was written."""
+        check_required_text("prefix", prefix)
         progress = self._progress if progress is None else progress
         with Progress(f"verify {prefix}".strip(), None, progress) as shown:
             return Verification(*self._native.verify(prefix, shown))
@@ -263,6 +277,7 @@ class Store:
         """
         if not isinstance(to, Store):
             raise WrongTypeError(f"to: a Store is expected, and this is a {type(to).__qualname__}")
+        check_text("key", key)
         progress = self._progress if progress is None else progress
         with Progress(f"copy {_name(what)}", None, progress) as shown:
             copied, _ = self._native.copy(_native(what), to._native, key, shown)
@@ -275,6 +290,7 @@ class Store:
         if version is not None:
             if not isinstance(what, str) or as_of is not None:
                 raise InvalidInputError("version: it belongs to a key alone, without as_of")
+            check_number("version", version, 1)
             what = f"{what}@{version}"
         moment = None
         if as_of is not None:
@@ -285,7 +301,27 @@ class Store:
                     f"as_of: {as_of!r} is no datetime with a zone", hint="datetime.now(timezone.utc)"
                 )
             moment = as_of.isoformat()
-        return self._native.open(_native(what), moment)
+        try:
+            return self._native.open(_native(what), moment)
+        except NotFoundError as error:
+            if type(error) is NotFoundError and isinstance(what, str):
+                error.hint = self._nearest(what) or error.hint
+            raise
+
+    def _nearest(self, what: str) -> str | None:
+        """What was probably meant by a key that is not there."""
+        key, at, digits = what.rpartition("@")
+        name = key if at and digits.isdigit() else what
+        try:
+            similar = self._native.similar_keys(name)
+        # The error that is on its way says more than one of this search.
+        except ColdframeError:
+            return None
+        if name in similar:
+            return f"store.versions({name!r}) shows the versions that there are"
+        if similar:
+            return f"did you mean {' or '.join(f'`{near}`' for near in similar)}?"
+        return "store.list() shows the keys"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Options may hold secrets, which never travel: whoever unpickles it brings their own.
