@@ -265,10 +265,10 @@ impl ResultReference {
                 format!("the reference lies in {url}, which is not the configured store"),
             )
             .during("get", self)
-            .with_hint("open the store yourself and use `store.get(&reference)`, or configure a profile for it")),
+            .with_hint("open the store yourself and get the reference from it, or configure a profile for it")),
             None => Err(Error::invalid("the reference does not say where it lies")
                 .during("get", self)
-                .with_hint("open its store and use `store.get(&reference)`")),
+                .with_hint("open its store yourself and get the reference from it")),
         }
     }
 }

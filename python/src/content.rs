@@ -65,13 +65,13 @@ impl Content {
             None => Err(Error::internal("the content was put already")),
             Some(Kind::Json(value)) => value.into_content(),
             Some(Kind::Bytes(bytes)) => bytes.into_content(),
-            Some(Kind::Stream { reader, one_shot }) => refuse_drained(Batches::from_reader(reader), one_shot).into_content(),
+            Some(Kind::Stream { reader, one_shot }) => confirmed(refuse_drained(Batches::from_reader(reader), one_shot), waiting.asker()).into_content(),
             Some(Kind::Iterator { schema, items, by_caller: true }) => {
                 pulled(schema, waiting.pull_from(items)).into_content()
             }
             Some(Kind::Iterator { schema, items, by_caller: false }) => {
                 let (raised, queue) = (waiting.raised.clone(), VecDeque::new());
-                Batches::from_reader(Items { schema, items, raised, queue }).into_content()
+                confirmed(Batches::from_reader(Items { schema, items, raised, queue }), waiting.asker()).into_content()
             }
         };
         content.or_raise(py)
@@ -134,6 +134,14 @@ fn refuse_drained(batches: Batches, one_shot: bool) -> Batches {
         }
     });
     Batches::new(schema, checked)
+}
+
+/// Ends where the batches end, unless a signal ended them.
+fn confirmed(batches: Batches, asker: Asker) -> Batches {
+    let schema = batches.schema();
+    let end = stream::once(async move { asker.ended().await.map(|()| None) });
+    let confirmed = batches.map_ok(Some).chain(end).try_filter_map(|batch| async { Ok(batch) });
+    Batches::new(schema, confirmed)
 }
 
 fn drained() -> Error {

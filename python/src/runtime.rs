@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use coldframe::{Error, Progress, ResultStore};
+use coldframe::{Error, ErrorKind, Progress, ResultStore};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
 use tokio::runtime::{Builder, Runtime};
@@ -36,6 +36,8 @@ pub(crate) type Raised = Arc<Mutex<Option<PyErr>>>;
 enum Event {
     /// The next item of the Python iterator is wanted.
     Next(oneshot::Sender<Result<Item, Error>>),
+    /// The input has ended; whether it was interrupted, only the waiting thread can tell.
+    Ended(oneshot::Sender<()>),
     Done,
 }
 
@@ -46,11 +48,23 @@ pub(crate) struct Asker(Sender<Event>);
 impl Asker {
     /// The next item; none at the end.
     pub(crate) async fn next(&self) -> Result<Item, Error> {
-        let gone = || Error::internal("nobody waits for the put any more");
         let (answer, answered) = oneshot::channel();
         self.0.send(Event::Next(answer)).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
     }
+
+    /// Returns once the waiting thread has seen that no signal ended the input: libraries that meet one stop as if there
+    /// were no more.
+    pub(crate) async fn ended(&self) -> Result<(), Error> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Event::Ended(answer)).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())
+    }
+}
+
+/// What a put is told when nobody waits for it any more.
+fn gone() -> Error {
+    Error::new(ErrorKind::Cancelled, "nobody waits for the put any more")
 }
 
 /// A call of Python that is about to wait.
@@ -82,6 +96,11 @@ impl Waiting {
     /// Items of this iterator are what an [`Asker`] is given.
     pub(crate) fn pull_from(&mut self, iterator: Py<PyIterator>) -> Asker {
         self.iterator = Some(iterator);
+        self.asker()
+    }
+
+    /// Asks the thread that is about to wait.
+    pub(crate) fn asker(&self) -> Asker {
         Asker(self.sender.clone())
     }
 
@@ -103,6 +122,7 @@ impl Waiting {
         drop(self.sender);
         let receiver = Mutex::new(receiver);
         loop {
+            let mut ended = None;
             let event = py.detach(|| {
                 let event = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(TICK);
                 stay_outside();
@@ -117,6 +137,7 @@ impl Waiting {
                     };
                     let _ = answer.send(item);
                 }
+                Ok(Event::Ended(answer)) => ended = Some(answer),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if let Err(raised) = py.check_signals().and_then(|()| watch.tick(py)) {
@@ -124,6 +145,9 @@ impl Waiting {
                 let store = self.store.take();
                 py.detach(|| clean_up(runtime, task, store));
                 return Err(raised);
+            }
+            if let Some(answer) = ended {
+                let _ = answer.send(());
             }
         }
         let outcome = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -154,7 +178,7 @@ pub(crate) fn next_item(py: Python<'_>, iterator: &Py<PyIterator>, raised: &Rais
         None => Ok(None),
         Some(Ok(item)) => Ok(Some(item.unbind())),
         Some(Err(exception)) => {
-            let error = Error::new(coldframe::ErrorKind::Input, format!("the input failed: {exception}"));
+            let error = Error::new(ErrorKind::Input, format!("the input failed: {exception}"));
             *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(exception);
             Err(error)
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use coldframe::serializer::SerializerChoice;
 use coldframe::{
-    CacheSettings, Error, Key, Put, ResultReference, ResultStore, StoreBuilder, Target, Version, VersionEntry, VersionState,
+    CacheSettings, Error, ErrorKind, Key, Put, ResultReference, ResultStore, StoreBuilder, Target, Version, VersionEntry, VersionState,
 };
 use pyo3::prelude::*;
 
@@ -91,8 +91,13 @@ impl Store {
         let process = std::process::id();
         let (owner, store) = self.opened.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let in_memory = store.url().is_some_and(|url| url.starts_with("memory:"));
-        if owner == process || in_memory {
+        if owner == process {
             return Ok(store);
+        }
+        if in_memory {
+            // Its locks may be held by threads that the fork did not take along.
+            let error = Error::new(ErrorKind::Unsupported, "a store in memory belongs to the process that opened it");
+            return Err(exception(py, &error.with_hint("open another one after the fork, or use a folder")));
         }
         let store = self.origin.open(py)?;
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = (process, store.clone());
