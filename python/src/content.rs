@@ -65,7 +65,9 @@ impl Content {
             None => Err(Error::internal("the content was put already")),
             Some(Kind::Json(value)) => value.into_content(),
             Some(Kind::Bytes(bytes)) => bytes.into_content(),
-            Some(Kind::Stream { reader, one_shot }) => confirmed(refuse_drained(Batches::from_reader(reader), one_shot), waiting.asker()).into_content(),
+            Some(Kind::Stream { reader, one_shot }) => {
+                confirmed(refuse_drained(Batches::from_reader(reader), one_shot), waiting.asker()).into_content()
+            }
             Some(Kind::Iterator { schema, items, by_caller: true }) => {
                 pulled(schema, waiting.pull_from(items)).into_content()
             }

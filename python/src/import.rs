@@ -39,7 +39,8 @@ impl Stream {
         let capsule = value.call_method0("__arrow_c_stream__")?.cast_into::<PyCapsule>()?;
         let pointer = capsule.pointer_checked(Some(c"arrow_array_stream"))?.cast::<FFI_ArrowArrayStream>();
         let mut stream = unsafe_interface!(FFI_ArrowArrayStream::from_raw(pointer.as_ptr()));
-        let get_schema = stream.get_schema.ok_or_else(|| PyValueError::new_err("the Arrow stream was taken already"))?;
+        let get_schema =
+            stream.get_schema.ok_or_else(|| PyValueError::new_err("the Arrow stream was taken already"))?;
         let mut schema = FFI_ArrowSchema::empty();
         if unsafe_interface!(get_schema(&raw mut stream, &raw mut schema)) != 0 {
             return Err(PyValueError::new_err(last_error(&mut stream)));

@@ -77,7 +77,9 @@ unsafe fn repair_array(array: *mut RawArray, data_type: &DataType, copies: &mut 
             DataType::Utf8 | DataType::Binary | DataType::List(_) | DataType::Map(..) => {
                 align(array, 1, 4, rows + 1, copies);
             }
-            DataType::LargeUtf8 | DataType::LargeBinary | DataType::LargeList(_) => align(array, 1, 8, rows + 1, copies),
+            DataType::LargeUtf8 | DataType::LargeBinary | DataType::LargeList(_) => {
+                align(array, 1, 8, rows + 1, copies)
+            }
             DataType::ListView(_) => (1..3).for_each(|buffer| align(array, buffer, 4, rows, copies)),
             DataType::LargeListView(_) => (1..3).for_each(|buffer| align(array, buffer, 8, rows, copies)),
             DataType::Union(_, UnionMode::Dense) => align(array, 1, 4, rows, copies),

@@ -85,7 +85,15 @@ pub(crate) struct Waiting {
 impl Waiting {
     pub(crate) fn new(tick: Option<Py<PyAny>>) -> Self {
         let (sender, receiver) = channel();
-        Self { sender, receiver, tick, progress: Arc::default(), iterator: None, store: None, raised: Raised::default() }
+        Self {
+            sender,
+            receiver,
+            tick,
+            progress: Arc::default(),
+            iterator: None,
+            store: None,
+            raised: Raised::default(),
+        }
     }
 
     /// Work that is interrupted may have begun something on this store, which is removed before the call returns.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use coldframe::serializer::SerializerChoice;
 use coldframe::{
-    CacheSettings, Error, ErrorKind, Key, Put, ResultReference, ResultStore, StoreBuilder, Target, Version, VersionEntry, VersionState,
+    CacheSettings, Error, ErrorKind, Key, Put, ResultReference, ResultStore, StoreBuilder, Target, Version,
+    VersionEntry, VersionState,
 };
 use pyo3::prelude::*;
 

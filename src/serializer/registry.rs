@@ -63,10 +63,7 @@ impl Registry {
 
     /// Builds serializers of every name that is not registered, from their descriptors alone: for a program that hands
     /// the bytes on to somebody who knows them. Short forms stay those of the registered names.
-    pub fn fall_back_to(
-        &self,
-        factory: impl Fn(&Descriptor) -> Result<Arc<dyn Serializer>> + Send + Sync + 'static,
-    ) {
+    pub fn fall_back_to(&self, factory: impl Fn(&Descriptor) -> Result<Arc<dyn Serializer>> + Send + Sync + 'static) {
         self.added.write().unwrap_or_else(PoisonError::into_inner).fallback = Some(Arc::new(factory));
     }
 
@@ -157,10 +154,9 @@ impl Registry {
         let names = self.names();
         match nearest(name, names.iter().map(String::as_str)).first() {
             Some(similar) => error.with_hint(format!("did you mean `{similar}`?")),
-            None => error.with_hint(format!(
-                "there are {}; others are added with `Registry::register`",
-                names.join(", ")
-            )),
+            None => {
+                error.with_hint(format!("there are {}; others are added with `Registry::register`", names.join(", ")))
+            }
         }
     }
 }

@@ -200,7 +200,7 @@ async fn the_declared_type_stays_with_its_order_and_its_metadata() {
         assert_eq!(back.schema().metadata().keys().collect::<Vec<_>>(), ["who"]);
         let ordered: Vec<_> = back.schema().fields().iter().map(|field| field.dict_is_ordered()).collect();
         assert_eq!(ordered, [Some(true), Some(false), Some(true)]);
-        assert_eq!(rows(back.batches()), rows(&[put_in.clone()]));
+        assert_eq!(rows(back.batches()), rows(std::slice::from_ref(&put_in)));
     }
 }
 
