@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from coldframe.errors import MissingLibraryError, WrongTypeError
+from coldframe.frames.names import refuse_nul_in_schema
 from coldframe.frames.prepared import Prepared
 
 __all__ = ["Prepared", "prepare", "require"]
@@ -46,7 +47,9 @@ def prepare(value: Any) -> Prepared | None:
             require("pyarrow", "to put pandas frames")
             from coldframe.frames.pandas import prepare as prepare_pandas
 
-            return prepare_pandas(value)
+            prepared = prepare_pandas(value)
+            refuse_nul_in_schema(prepared.schema)
+            return prepared
         if isinstance(value, (pandas.Series, pandas.Index)):
             raise _one_column("pandas", type(value).__name__, "to_frame()")
     polars = sys.modules.get("polars")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from coldframe.errors import InvalidInputError, WrongTypeError
+from coldframe.frames.names import refuse_nul_in_schema
 from coldframe.frames.prepared import Prepared
 
 _READ_AHEAD = 2
@@ -18,6 +19,8 @@ def prepare(value: Any) -> Prepared | None:
     """A frame that gives Arrow streams or arrays, or an iterator or list of such; None for all else."""
     pyarrow = sys.modules.get("pyarrow")
     if pyarrow is not None:
+        if isinstance(value, (pyarrow.Table, pyarrow.RecordBatch, pyarrow.RecordBatchReader)):
+            refuse_nul_in_schema(value.schema)
         if isinstance(value, pyarrow.Table):
             if value.num_rows == 0 and value.num_columns > 0:
                 return Prepared(source=source(value), schema=value.schema, batches=iter([_without_rows(value)]), rows=0)
@@ -31,9 +34,11 @@ def prepare(value: Any) -> Prepared | None:
             raise WrongTypeError(f"value: a pyarrow {type(value).__name__} is one column, not a frame", hint=hint)
         dataset = sys.modules.get("pyarrow.dataset")
         if dataset is not None and isinstance(value, dataset.Dataset):
+            refuse_nul_in_schema(value.schema)
             scanner = value.scanner(batch_readahead=_READ_AHEAD, fragment_readahead=1)
             return Prepared(source=source(value), stream=scanner.to_reader())
         if dataset is not None and isinstance(value, dataset.Scanner):
+            refuse_nul_in_schema(value.projected_schema)
             return Prepared(source=source(value), stream=value.to_reader())
     if hasattr(value, "__arrow_c_stream__"):
         return Prepared(source=source(value), stream=value)
@@ -95,6 +100,7 @@ def _items(items: Iterator[Any]) -> Prepared:
             f"value: the iterator gave a {type(first).__qualname__}, and no batch of a table",
             hint="give batches, such as pyarrow.RecordBatch or polars.DataFrame; list(…) is put as JSON",
         )
+    _check(first)
     return Prepared(
         source={"library": "pyarrow", "kind": "RecordBatchReader"},
         schema=_schema_of(first),
@@ -117,6 +123,17 @@ def _chunks(first: Any, rest: Iterator[Any]) -> Prepared:
     return Prepared(
         source={"library": "pyarrow", "kind": "RecordBatchReader"}, schema=table.schema, batches=converted()
     )
+
+
+def _check(item: Any) -> None:
+    """Refuses an item for what a whole frame of its kind is refused."""
+    pyarrow, polars = sys.modules.get("pyarrow"), sys.modules.get("polars")
+    if pyarrow is not None and isinstance(item, (pyarrow.Table, pyarrow.RecordBatch)):
+        refuse_nul_in_schema(item.schema)
+    if polars is not None and isinstance(item, polars.DataFrame):
+        from coldframe.frames.polars import check
+
+        check(item.schema)
 
 
 def _schema_of(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from coldframe.errors import MissingLibraryError, UnsupportedError
 from coldframe.frames.arrow import source
+from coldframe.frames.names import refuse_nul
 from coldframe.frames.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def prepare(frame: polars.DataFrame | polars.LazyFrame) -> Prepared:
     import polars
 
     if isinstance(frame, polars.DataFrame):
-        _check(frame.schema)
+        check(frame.schema)
         return Prepared(source=source(frame), stream=frame, rows=frame.height)
     if not hasattr(frame, "collect_batches"):
         raise MissingLibraryError(
@@ -32,13 +33,15 @@ def prepare(frame: polars.DataFrame | polars.LazyFrame) -> Prepared:
             hint='pip install "polars>=1.34", or put value.collect()',
         )
     schema = frame.collect_schema()
-    _check(schema)
+    check(schema)
     batches = frame.collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True, lazy=True, engine="streaming")
     return Prepared(source=source(frame), schema=_Empty(polars.DataFrame(schema=schema)), frames=iter(batches))
 
 
-def _check(schema: polars.Schema) -> None:
+def check(schema: polars.Schema) -> None:
+    """Raises UnsupportedError for columns that cannot be stored and come back, naming the column and the way out."""
     for name, kind in schema.items():
+        refuse_nul([name, *_names(kind)], name)
         if _without_items(kind):
             raise UnsupportedError(
                 f"column `{name}`: {kind} has items of no size, which polars does not read back",
@@ -65,6 +68,15 @@ def _private(kind: Any) -> str | None:
         return _private(inner)
     fields = getattr(kind, "fields", None) or []
     return next((found for field in fields if (found := _private(field.dtype)) is not None), None)
+
+
+def _names(kind: Any) -> list[str]:
+    """The names of the fields inside `kind`."""
+    inner = getattr(kind, "inner", None)
+    found = [] if inner is None else _names(inner)
+    for field in getattr(kind, "fields", None) or []:
+        found += [field.name, *_names(field.dtype)]
+    return found
 
 
 def _without_items(kind: Any) -> bool:

@@ -186,18 +186,10 @@ AWAITED_IN_PARQUET = {
     for name in ("dictionary int", "dictionary float", "dictionary timestamp", "dictionary bool")
 }
 AWAITED_EVERYWHERE = {"map sorted": "the keys of a map are to stay sorted"}
-AWAITED_OF_EMPTY = {
-    name: "Arrow files are to keep dictionaries without rows" for name in SAMPLES if name.startswith("dictionary")
-}
 
-
-def awaited(serializer: str, name: str, rows: bool = True) -> list[pytest.MarkDecorator]:
+def awaited(serializer: str, name: str) -> list[pytest.MarkDecorator]:
     """The mark of a sample that does not come back yet. This is the one place where such are switched on."""
-    reasons = {
-        **AWAITED_EVERYWHERE,
-        **(AWAITED_IN_PARQUET if "parquet" in serializer else {}),
-        **(AWAITED_OF_EMPTY if "arrow" in serializer and not rows else {}),
-    }
+    reasons = {**AWAITED_EVERYWHERE, **(AWAITED_IN_PARQUET if "parquet" in serializer else {})}
     return [pytest.mark.xfail(strict=True, reason=reasons[name])] if name in reasons else []
 
 

@@ -15,9 +15,9 @@ from exact import assert_same_table
 _KEYS = (f"arrow/{number}" for number in itertools.count())
 
 
-def _cases(rows: bool) -> list[object]:
+def _cases() -> list[object]:
     return [
-        pytest.param(serializer, name, marks=awaited(serializer, name, rows), id=f"{serializer}-{name}")
+        pytest.param(serializer, name, marks=awaited(serializer, name), id=f"{serializer}-{name}")
         for serializer, name in itertools.product(SERIALIZERS, SAMPLES)
         if not ("parquet" in serializer and name in REFUSED_BY_PARQUET)
     ]
@@ -29,13 +29,13 @@ def _comes_back(store: Store, table: pa.Table, serializer: str) -> None:
     assert_same_table(table, returned)
 
 
-@pytest.mark.parametrize(("serializer", "name"), _cases(rows=True))
+@pytest.mark.parametrize(("serializer", "name"), _cases())
 def test_a_type_comes_back(shared_store: Store, serializer: str, name: str) -> None:
     for table in layouts(table_of(SAMPLES[name])).values():
         _comes_back(shared_store, table, serializer)
 
 
-@pytest.mark.parametrize(("serializer", "name"), _cases(rows=False))
+@pytest.mark.parametrize(("serializer", "name"), _cases())
 def test_a_type_comes_back_without_rows(shared_store: Store, serializer: str, name: str) -> None:
     table = table_of(SAMPLES[name])
     _comes_back(shared_store, table.slice(0, 0), serializer)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pytest
 from coldframe import Store
+from coldframe.errors import UnsupportedError
 
 from arrow_samples import AWAITED_EVERYWHERE, REFUSED_BY_PARQUET, SAMPLES, SERIALIZERS, table_of
 from exact import assert_same_polars, assert_same_relation, assert_same_table
@@ -187,6 +188,22 @@ def test_names_of_columns_come_back(shared_store: Store, serializer: str) -> Non
         )
     frame = pl.DataFrame(dict(zip(names, columns, strict=True)))
     assert_same_polars(frame, shared_store.get(shared_store.put(next(_KEYS), frame, serializer=serializer, strict=True)))
+
+
+def test_names_with_a_nul_are_refused(shared_store: Store) -> None:
+    table = pa.table({"sound": [1], "a\0b": [1]})
+    nested = pa.table({"a": pa.array([[{"x\0y": 1}]])})
+    frame = pl.DataFrame({"a\0b": [1]})
+    values: list[Any] = [frame, frame.lazy(), iter([frame]), pl.DataFrame({"a": [{"x\0y": 1}]})]
+    values.append(pd.DataFrame({"a\0b": [1]}))
+    # Of an object that gives Arrow alone, the name is cut before anyone sees it.
+    told = {name: make for name, (make, _) in KINDS.items() if name not in ("stream", "array", "generator of arrays")}
+    values += [make(one) for one in (table, nested) for make in told.values()]
+    key = next(_KEYS)
+    for value in values:
+        with pytest.raises(UnsupportedError, match="NUL"):
+            shared_store.put(key, value)
+    assert not shared_store.exists(key)
 
 
 @pytest.mark.parametrize("serializer", SERIALIZERS)

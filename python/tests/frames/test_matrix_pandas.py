@@ -20,7 +20,6 @@ _HELD_BY_PARQUET = {"str", "object", "only missing", "no rows", "many", "named",
 """Categoricals whose categories are text."""
 _REFUSED_BY_PARQUET = {"arrow: interval"}
 _AWAITED_IN_PARQUET = pytest.mark.xfail(strict=True, reason="Parquet is to hold categories of other types than text")
-_AWAITED_OF_EMPTY = pytest.mark.xfail(strict=True, reason="Arrow files are to keep categories without rows")
 
 
 def _comes_back(store: Store, frame: pd.DataFrame, serializer: str) -> None:
@@ -37,17 +36,14 @@ def _with_missing(column: pd.Series[Any], rows: str) -> pd.Series[Any]:
     return column
 
 
-def _cases(category: bool, rows: bool) -> list[Any]:
+def _cases() -> list[Any]:
     cases = []
     for serializer, name in itertools.product(SERIALIZERS, COLUMNS):
         group, _, kind = name.partition(": ")
-        if (group == "category") != category or ("parquet" in serializer and name in _REFUSED_BY_PARQUET):
+        if group != "category":
             continue
-        marks = []
-        if category and "parquet" in serializer and kind not in _HELD_BY_PARQUET:
-            marks.append(_AWAITED_IN_PARQUET)
-        if category and "arrow" in serializer and not rows and kind != "no categories":
-            marks.append(_AWAITED_OF_EMPTY)
+        awaited = "parquet" in serializer and kind not in _HELD_BY_PARQUET
+        marks = [_AWAITED_IN_PARQUET] if awaited else []
         cases.append(pytest.param(serializer, name, marks=marks, id=f"{serializer}-{name}"))
     return cases
 
@@ -78,7 +74,7 @@ def test_columns_come_back(shared_store: Store, group: str, serializer: str, row
         _comes_back(shared_store, frame, serializer)
 
 
-@pytest.mark.parametrize(("serializer", "name"), _cases(category=True, rows=True))
+@pytest.mark.parametrize(("serializer", "name"), _cases())
 def test_categories_come_back(shared_store: Store, serializer: str, name: str) -> None:
     column = COLUMNS[name]
     if len(column) == 0:
@@ -87,7 +83,7 @@ def test_categories_come_back(shared_store: Store, serializer: str, name: str) -
     _comes_back(shared_store, pd.concat([column] * 3, ignore_index=True).to_frame("x").iloc[1:], serializer)
 
 
-@pytest.mark.parametrize(("serializer", "name"), _cases(category=True, rows=False))
+@pytest.mark.parametrize(("serializer", "name"), _cases())
 def test_categories_come_back_without_rows(shared_store: Store, serializer: str, name: str) -> None:
     _comes_back(shared_store, COLUMNS[name].iloc[:0].to_frame("x"), serializer)
 
@@ -113,23 +109,12 @@ INDEXES: dict[str, pd.Index[Any]] = {
 """Indexes of four rows."""
 
 
-def _index_cases() -> list[Any]:
-    return [
-        pytest.param(
-            serializer, name, marks=_AWAITED_IN_PARQUET if "levels" in name and "parquet" in serializer else [],
-            id=f"{serializer}-{name}",
-        )
-        for serializer, name in itertools.product(SERIALIZERS, INDEXES)
-    ]
-
-
-@pytest.mark.parametrize(("serializer", "name"), _index_cases())
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+@pytest.mark.parametrize("name", INDEXES)
 def test_an_index_comes_back(shared_store: Store, name: str, serializer: str) -> None:
     frame = pd.DataFrame({"v": [1.5, np.nan, -0.0, NOT_A_NUMBER], "w": ["x", None, "", "y"]}, index=INDEXES[name])
-    for cut in (frame, frame.iloc[1:3], frame[["v"]], frame[[]]):
+    for cut in (frame, frame.iloc[1:3], frame[["v"]], frame[[]], frame.iloc[:0]):
         _comes_back(shared_store, cut, serializer)
-    if "arrow" not in serializer or "levels" not in name:  # Categories without rows are awaited.
-        _comes_back(shared_store, frame.iloc[:0], serializer)
 
 
 LABELS: dict[str, pd.Index[Any]] = {
