@@ -169,7 +169,7 @@ def test_reference_shows_what_it_is(executed: dict[str, Any]) -> None:
             assert part in shown["text/plain"], (name, part)
         # The size of its files, and when it expires.
         assert "KiB" in text
-        assert "expires in" in text
+        assert "expires in 7 days" in text
 
 
 def test_other_cards(executed: dict[str, Any]) -> None:
