@@ -44,7 +44,9 @@ class Store:
 
     A store may be used by several threads at once, inside a running asyncio loop (which waits meanwhile), and after a
     fork; only ``memory://`` belongs to its process: a forked child has a copy of its own, and may hang in it if other
-    threads used the store at the time of the fork. Raises ConfigurationError for settings, also for a profile that is not there; InvalidInputError for a URL.
+    threads used the store at the time of the fork.
+
+    Raises ConfigurationError for settings, also for a profile that is not there; InvalidInputError for a URL.
     """
 
     def __init__(
