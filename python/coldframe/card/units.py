@@ -64,6 +64,9 @@ def relative(now: datetime, moment: datetime) -> str:
     """An instant as seen from `now`: ``3 hours ago``, ``in 6 days``, ``just now``. A time without zone is in UTC."""
     seconds = int((_in_utc(now) - _in_utc(moment)).total_seconds())
     distance = abs(seconds)
+    if seconds < 0:
+        # Just after it was said, "7d" is still seven days away, and not six and most of another.
+        distance += distance // 100
     if distance < 5:
         return "just now"
     noun, length = "second", 1
