@@ -43,8 +43,7 @@ class Store:
         options: Options of the storage, such as ``region="eu-central-1"``; stronger than those of the environment.
 
     A store may be used by several threads at once, inside a running asyncio loop (which waits meanwhile), and after a
-    fork; only ``memory://`` belongs to its process: a forked child has a copy of its own, and may hang in it if other
-    threads used the store at the time of the fork.
+    fork; only ``memory://`` belongs to the process that opened it, and is refused in a forked child (UnsupportedError).
 
     Raises ConfigurationError for settings, also for a profile that is not there; InvalidInputError for a URL.
     """
