@@ -79,7 +79,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, Any]]]:
 
 @pytest.fixture(scope="module", params=["parquet", "arrow"])
 def reference(request: pytest.FixtureRequest, shared_store: Store) -> ResultReference:
-    frame = pl.DataFrame({"a": range(1000), "b": [str(row) for row in range(1000)], "c": [row % 7 for row in range(1000)]})
+    frame = pl.DataFrame(
+        {"a": range(1000), "b": [str(row) for row in range(1000)], "c": [row % 7 for row in range(1000)]}
+    )
     return shared_store.put(next(_KEYS), frame.lazy(), serializer=request.param)
 
 

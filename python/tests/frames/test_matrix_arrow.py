@@ -17,7 +17,7 @@ _KEYS = (f"arrow/{number}" for number in itertools.count())
 
 def _cases() -> list[object]:
     return [
-        pytest.param(serializer, name, marks=awaited(serializer, name), id=f"{serializer}-{name}")
+        pytest.param(serializer, name, marks=awaited(name), id=f"{serializer}-{name}")
         for serializer, name in itertools.product(SERIALIZERS, SAMPLES)
         if not ("parquet" in serializer and name in REFUSED_BY_PARQUET)
     ]
