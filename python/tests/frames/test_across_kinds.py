@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+
 from coldframe import ResultReference, Store
 from coldframe.errors import ColumnNotFoundError, InvalidInputError
 

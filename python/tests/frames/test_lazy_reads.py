@@ -12,11 +12,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from coldframe import ResultReference, Scan, Store
-from coldframe.errors import DamagedError
-
 from conftest import open_store
 from exact import assert_same_polars
+
+from coldframe import ResultReference, Scan, Store
+from coldframe.errors import DamagedError
 
 FRAME = pl.DataFrame({name: [f"{name}{row}" for row in range(50_000)] for name in ("sound", "damaged", "other")})
 _KEYS = (f"lazy/{number}" for number in itertools.count())

@@ -6,11 +6,11 @@ import itertools
 
 import pyarrow as pa
 import pytest
-from coldframe import Store
-from coldframe.errors import UnsupportedError
-
 from arrow_samples import REFUSED_BY_PARQUET, SAMPLES, SERIALIZERS, awaited, layouts, table_of
 from exact import assert_same_table
+
+from coldframe import Store
+from coldframe.errors import UnsupportedError
 
 _KEYS = (f"arrow/{number}" for number in itertools.count())
 

@@ -12,12 +12,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
-from coldframe import Store
-from coldframe.errors import UnsupportedError
-
 from arrow_samples import AWAITED, REFUSED_BY_PARQUET, SAMPLES, SERIALIZERS, table_of
 from exact import assert_same_polars, assert_same_relation, assert_same_table
 from round_trip import assert_same
+
+from coldframe import Store
+from coldframe.errors import UnsupportedError
 
 _KEYS = (f"kinds/{number}" for number in itertools.count())
 
@@ -25,7 +25,7 @@ _KEYS = (f"kinds/{number}" for number in itertools.count())
 class Stream:
     """An object that has `__arrow_c_stream__` and nothing else."""
 
-    def __init__(self, table: pa.Table) -> None:
+    def __init__(self, table: pa.Table | pa.RecordBatchReader) -> None:
         self._table = table
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
@@ -112,19 +112,20 @@ def test_the_values_are_on_every_storage(store: Store) -> None:
 )
 def test_a_kind_comes_back_without_rows(shared_store: Store, kind: str) -> None:
     empty = BATCH.slice(0, 0)
-    value: Any = {
-        "Table": pa.Table.from_batches([empty]),
-        "RecordBatch": empty,
-        "RecordBatchReader": pa.RecordBatchReader.from_batches(empty.schema, [empty]),
-        "stream": Stream(pa.Table.from_batches([empty])),
-        "array": Array(empty),
-        "generator of batches": iter([empty]),
+
+    def reader() -> pa.RecordBatchReader:
+        return pa.RecordBatchReader.from_batches(empty.schema, [empty])
+
+    make: Callable[[], Any] = {
+        "Table": lambda: pa.Table.from_batches([empty]),
+        "RecordBatch": lambda: empty,
+        "RecordBatchReader": reader,
+        "stream": lambda: Stream(reader()),
+        "array": lambda: Array(empty),
+        "generator of batches": lambda: iter([empty]),
     }[kind]
     for serializer in ("parquet", "arrow"):
-        if kind == "RecordBatchReader":
-            value = pa.RecordBatchReader.from_batches(empty.schema, [empty])
-        elif kind == "generator of batches":
-            value = iter([empty])
+        value = make()
         returned = shared_store.get(shared_store.put(next(_KEYS), value, serializer=serializer, strict=True))
         assert type(returned) is KINDS[kind][1]
         assert_same_table(pa.Table.from_batches([empty]), _table(returned))

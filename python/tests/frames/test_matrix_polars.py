@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from coldframe import Store
-from coldframe.errors import LossyError, UnsupportedError
-
 from arrow_samples import NOT_A_NUMBER, SERIALIZERS, TEXTS
 from exact import assert_same_polars
+
+from coldframe import Store
+from coldframe.errors import LossyError, UnsupportedError
 
 _KEYS = (f"polars/{number}" for number in itertools.count())
 D = decimal.Decimal
