@@ -297,7 +297,9 @@ class Scan:
             return batches[0]
         pyarrow = frames.require("pyarrow", "to read this result")
         if table.num_rows == 0:
-            return pyarrow.RecordBatch.from_pylist([], schema=table.schema)
+            from coldframe.frames.arrow import without_rows
+
+            return without_rows(table)
         return pyarrow.record_batch(table.to_struct_array().combine_chunks())
 
 

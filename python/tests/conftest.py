@@ -8,6 +8,7 @@ import pathlib
 from typing import Any
 
 import pytest
+
 from coldframe import Store
 
 _SERVER = "COLDFRAME_TEST_S3"

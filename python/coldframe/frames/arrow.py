@@ -23,7 +23,7 @@ def prepare(value: Any) -> Prepared | None:
             refuse_nul_in_schema(value.schema)
         if isinstance(value, pyarrow.Table):
             if value.num_rows == 0 and value.num_columns > 0:
-                return Prepared(source=source(value), schema=value.schema, batches=iter([_without_rows(value)]), rows=0)
+                return Prepared(source=source(value), schema=value.schema, batches=iter([without_rows(value)]), rows=0)
             return Prepared(source=source(value), stream=value, rows=value.num_rows)
         if isinstance(value, pyarrow.RecordBatch):
             return Prepared(source=source(value), schema=value.schema, batches=iter([value]), rows=value.num_rows)
@@ -71,8 +71,11 @@ def source(value: Any) -> dict[str, Any]:
     return {**found, "version": version} if isinstance(version, str) else found
 
 
-def _without_rows(table: Any) -> Any:
-    """One batch without rows: the stream of such a table has none, and so would lose the values of dictionaries."""
+def without_rows(table: Any) -> Any:
+    """The one batch of a pyarrow table without rows.
+
+    Its own stream and its batches are none, and so would lose the values of dictionaries.
+    """
     import pyarrow
 
     chunks = [column.chunk(0) if column.num_chunks else pyarrow.nulls(0, column.type) for column in table.columns]

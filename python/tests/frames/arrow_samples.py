@@ -41,7 +41,9 @@ def _times() -> dict[str, pa.Array]:
     edges = [-(2**63) + 1, 2**63 - 1, 1, 0]
     arrays = {
         "date32": pa.array([-(2**31), 2**31 - 1, 0, 19_782], pa.date32()),
-        "date64": pa.array([datetime.date(1, 1, 1), datetime.date(9999, 12, 31), datetime.date(1969, 12, 31)], pa.date64()),
+        "date64": pa.array(
+            [datetime.date(1, 1, 1), datetime.date(9999, 12, 31), datetime.date(1969, 12, 31)], pa.date64()
+        ),
         "time32 s": pa.array([0, 86_399, 1], pa.time32("s")),
         "time32 ms": pa.array([0, 86_399_999, 1], pa.time32("ms")),
         "time64 us": pa.array([0, 86_399_999_999, 1], pa.time64("us")),
@@ -92,8 +94,12 @@ def _nested() -> dict[str, pa.Array]:
         "large_list_view": pa.array(_LIST, pa.large_list_view(pa.int64())),
         "fixed_list": pa.array([[1, None], [3, 4]], pa.list_(pa.int16(), 2)),
         "fixed_list empty": pa.array([[], []], pa.list_(pa.int16(), 0)),
-        "fixed_list of structs": pa.array([[{"a": 1}, None], None], pa.list_(pa.struct([("a", pa.int8())]), 2)).drop_null(),
-        "struct flat": pa.array([{"a": 1, "b": "x"}, {"a": None, "b": ""}], pa.struct([("a", pa.int8()), ("b", pa.string())])),
+        "fixed_list of structs": pa.array(
+            [[{"a": 1}, None], None], pa.list_(pa.struct([("a", pa.int8())]), 2)
+        ).drop_null(),
+        "struct flat": pa.array(
+            [{"a": 1, "b": "x"}, {"a": None, "b": ""}], pa.struct([("a", pa.int8()), ("b", pa.string())])
+        ),
         "list of lists": pa.array([[["a"], None, []], [[None, ""]], []], pa.list_(pa.list_(pa.string()))),
         "list with names": pa.array([[1], []], pa.list_(pa.field("inner", pa.int32(), nullable=False))),
         "struct": pa.array(_STRUCTS, _STRUCT),
@@ -181,16 +187,13 @@ REFUSED_BY_PARQUET = {
 }
 """What Parquet cannot hold."""
 
-AWAITED_IN_PARQUET = {
-    name: "Parquet is to hold such dictionaries"
-    for name in ("dictionary int", "dictionary float", "dictionary timestamp", "dictionary bool")
-}
-AWAITED_EVERYWHERE = {"map sorted": "the keys of a map are to stay sorted"}
+AWAITED = {"map sorted": "the keys of a map are to stay sorted"}
+"""What does not come back yet, with the reason. This is the one place where such are switched on."""
 
-def awaited(serializer: str, name: str) -> list[pytest.MarkDecorator]:
-    """The mark of a sample that does not come back yet. This is the one place where such are switched on."""
-    reasons = {**AWAITED_EVERYWHERE, **(AWAITED_IN_PARQUET if "parquet" in serializer else {})}
-    return [pytest.mark.xfail(strict=True, reason=reasons[name])] if name in reasons else []
+
+def awaited(name: str) -> list[pytest.MarkDecorator]:
+    """The mark of a sample that does not come back yet."""
+    return [pytest.mark.xfail(strict=True, reason=AWAITED[name])] if name in AWAITED else []
 
 
 def some_null(array: pa.Array) -> pa.Array:
@@ -210,7 +213,9 @@ def some_null(array: pa.Array) -> pa.Array:
 def all_null(array: pa.Array) -> pa.Array:
     """Three nulls of the same type; a dictionary keeps its values."""
     if isinstance(array.type, pa.DictionaryType):
-        return pa.DictionaryArray.from_arrays(pa.nulls(3, array.type.index_type), array.dictionary, ordered=array.type.ordered)
+        return pa.DictionaryArray.from_arrays(
+            pa.nulls(3, array.type.index_type), array.dictionary, ordered=array.type.ordered
+        )
     if isinstance(array.type, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(array.type, pa.nulls(3, array.type.storage_type))
     return pa.nulls(3, array.type)

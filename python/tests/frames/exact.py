@@ -95,7 +95,10 @@ def _assert_same_series(left: Any, right: Any) -> None:
         one, other = (series.drop_nulls().to_numpy().tobytes() for series in (left, right))
         assert one == other, f"{place}: {left} became {right}"
     elif isinstance(kind, (pl.List, pl.Array)):
-        one, other = (series.drop_nulls().list if isinstance(kind, pl.List) else series.drop_nulls().arr for series in (left, right))
+        one, other = (
+            series.drop_nulls().list if isinstance(kind, pl.List) else series.drop_nulls().arr
+            for series in (left, right)
+        )
         assert one.len().equals(other.len()), f"{place}: lengths changed"
         _assert_same_series(left.drop_nulls().explode(), right.drop_nulls().explode())
     elif isinstance(kind, pl.Struct):

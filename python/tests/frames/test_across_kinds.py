@@ -12,6 +12,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+
 from coldframe import ResultReference, Store
 from coldframe.errors import ColumnNotFoundError, InvalidInputError
 
@@ -22,7 +23,9 @@ ROWS: list[dict[str, Any]] = [
     {"n": 0, "x": 5e-324, "t": "é", "w": datetime.datetime(2038, 1, 20), "b": False},
 ]
 NAMES = list(ROWS[0])
-TABLE = pa.Table.from_pylist(ROWS, pa.schema([("n", "int64"), ("x", "float64"), ("t", "string"), ("w", pa.timestamp("us")), ("b", "bool")]))
+TABLE = pa.Table.from_pylist(
+    ROWS, pa.schema([("n", "int64"), ("x", "float64"), ("t", "string"), ("w", pa.timestamp("us")), ("b", "bool")])
+)
 
 
 def _pandas() -> pd.DataFrame:
@@ -81,7 +84,9 @@ def test_every_reader_gives_the_same_rows(shared_store: Store, reference: Result
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_every_reader_gives_the_chosen_columns_and_rows(shared_store: Store, reference: ResultReference, reader: str) -> None:
+def test_every_reader_gives_the_chosen_columns_and_rows(
+    shared_store: Store, reference: ResultReference, reader: str
+) -> None:
     read = READERS[reader]
 
     def rows(chosen: list[dict[str, Any]], *names: str) -> str:
@@ -191,7 +196,9 @@ def test_nulls_and_numbers_beyond_floats_reach_pandas_unchanged(shared_store: St
 
 
 def test_pandas_nulls_are_nulls_elsewhere_and_nan_is_not(shared_store: Store) -> None:
-    frame = pd.DataFrame({"t": ["a", None], "i": pd.array([1, None], dtype="Int64"), "when": pd.to_datetime(["2024-01-01", None])})
+    frame = pd.DataFrame(
+        {"t": ["a", None], "i": pd.array([1, None], dtype="Int64"), "when": pd.to_datetime(["2024-01-01", None])}
+    )
     frame["f"] = pd.array([float("nan"), None], dtype="Float64")
     read = shared_store.put("nulls/pandas", frame, strict=True).to_polars()
     assert read.null_count().row(0)[:3] == (1, 1, 1)

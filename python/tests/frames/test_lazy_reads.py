@@ -12,11 +12,11 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from coldframe import ResultReference, Scan, Store
-from coldframe.errors import DamagedError
-
 from conftest import open_store
 from exact import assert_same_polars
+
+from coldframe import ResultReference, Scan, Store
+from coldframe.errors import DamagedError
 
 FRAME = pl.DataFrame({name: [f"{name}{row}" for row in range(50_000)] for name in ("sound", "damaged", "other")})
 _KEYS = (f"lazy/{number}" for number in itertools.count())
@@ -79,7 +79,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, Any]]]:
 
 @pytest.fixture(scope="module", params=["parquet", "arrow"])
 def reference(request: pytest.FixtureRequest, shared_store: Store) -> ResultReference:
-    frame = pl.DataFrame({"a": range(1000), "b": [str(row) for row in range(1000)], "c": [row % 7 for row in range(1000)]})
+    frame = pl.DataFrame(
+        {"a": range(1000), "b": [str(row) for row in range(1000)], "c": [row % 7 for row in range(1000)]}
+    )
     return shared_store.put(next(_KEYS), frame.lazy(), serializer=request.param)
 
 

@@ -6,18 +6,18 @@ import itertools
 
 import pyarrow as pa
 import pytest
-from coldframe import Store
-from coldframe.errors import UnsupportedError
-
 from arrow_samples import REFUSED_BY_PARQUET, SAMPLES, SERIALIZERS, awaited, layouts, table_of
 from exact import assert_same_table
+
+from coldframe import Store
+from coldframe.errors import UnsupportedError
 
 _KEYS = (f"arrow/{number}" for number in itertools.count())
 
 
 def _cases() -> list[object]:
     return [
-        pytest.param(serializer, name, marks=awaited(serializer, name), id=f"{serializer}-{name}")
+        pytest.param(serializer, name, marks=awaited(name), id=f"{serializer}-{name}")
         for serializer, name in itertools.product(SERIALIZERS, SAMPLES)
         if not ("parquet" in serializer and name in REFUSED_BY_PARQUET)
     ]

@@ -9,11 +9,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from coldframe import Store
-from coldframe.errors import LossyError, UnsupportedError
-
 from arrow_samples import NOT_A_NUMBER, SERIALIZERS, TEXTS
 from exact import assert_same_polars
+
+from coldframe import Store
+from coldframe.errors import LossyError, UnsupportedError
 
 _KEYS = (f"polars/{number}" for number in itertools.count())
 D = decimal.Decimal
@@ -108,12 +108,7 @@ def test_a_type_comes_back(shared_store: Store, name: str, serializer: str) -> N
         _comes_back(shared_store, frame, serializer)
 
 
-_AWAITED = pytest.mark.xfail(strict=True, reason="Parquet is to hold the dictionaries of polars")
-
-
-@pytest.mark.parametrize(
-    "serializer", [pytest.param(text, marks=_AWAITED if "parquet" in text else []) for text in SERIALIZERS]
-)
+@pytest.mark.parametrize("serializer", SERIALIZERS)
 @pytest.mark.parametrize("name", DICTIONARIES)
 def test_categories_come_back(shared_store: Store, name: str, serializer: str) -> None:
     frame = _frame(DICTIONARIES[name])
