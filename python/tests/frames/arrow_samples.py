@@ -9,7 +9,6 @@ import uuid
 from typing import Any
 
 import pyarrow as pa
-import pytest
 
 D = decimal.Decimal
 TEXTS = ["", "a\0b", "ü€😀👩‍👩‍👧", "é\u0301", "\ufeff x\n", "longer than the twelve bytes of a view"]
@@ -107,7 +106,6 @@ def _nested() -> dict[str, pa.Array]:
         "struct with odd names": pa.array([{"": 1, "ü.x": 2}], pa.struct([("", pa.int8()), ("ü.x", pa.int8())])),
         "list of structs": pa.array([_STRUCTS, [], _STRUCTS[:1]], pa.list_(_STRUCT)),
         "map": pa.array([[("a", 1), ("b", None)], [], [("a", 1), ("a", 2)]], map_of(pa.int64())),
-        "map sorted": pa.array([[("a", 1), ("b", None)], []], pa.map_(pa.string(), pa.int64(), keys_sorted=True)),
         "map of lists": pa.array([[("a", [1.5, None])], [("b", None)]], map_of(pa.list_(pa.float32()))),
         "map of maps": pa.array([[("a", [("x", 1)])], [("b", [])]], map_of(map_of(pa.int8()))),
     }
@@ -186,14 +184,6 @@ REFUSED_BY_PARQUET = {
     "union dense",
 }
 """What Parquet cannot hold."""
-
-AWAITED = {"map sorted": "the keys of a map are to stay sorted"}
-"""What does not come back yet, with the reason. This is the one place where such are switched on."""
-
-
-def awaited(name: str) -> list[pytest.MarkDecorator]:
-    """The mark of a sample that does not come back yet."""
-    return [pytest.mark.xfail(strict=True, reason=AWAITED[name])] if name in AWAITED else []
 
 
 def some_null(array: pa.Array) -> pa.Array:

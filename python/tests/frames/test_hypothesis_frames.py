@@ -85,10 +85,7 @@ def pandas_frames(draw: st.DrawFn) -> pd.DataFrame:
             ]
         )
     )
-    if columns:
-        frame = draw(pandas_strategies.data_frames(columns, index=index))
-    else:
-        frame = pd.DataFrame(index=draw(index))
+    frame = draw(pandas_strategies.data_frames(columns, index=index)) if columns else pd.DataFrame(index=draw(index))
     for name in draw(st.lists(_NAMES, unique=True, max_size=3)):
         if name not in frame.columns:
             frame[name] = draw(_extension_arrays(rows))

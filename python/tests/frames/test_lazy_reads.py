@@ -74,7 +74,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, Any]]]:
         yield from each(self, columns, limit)
 
     monkeypatch.setattr(Scan, "_each", counted)
-    yield calls
+    return calls
 
 
 @pytest.fixture(scope="module", params=["parquet", "arrow"])

@@ -6,18 +6,18 @@ import itertools
 
 import pyarrow as pa
 import pytest
-from arrow_samples import REFUSED_BY_PARQUET, SAMPLES, SERIALIZERS, awaited, layouts, table_of
+from arrow_samples import REFUSED_BY_PARQUET, SAMPLES, SERIALIZERS, layouts, table_of
 from exact import assert_same_table
 
 from coldframe import Store
-from coldframe.errors import UnsupportedError
+from coldframe.errors import LossyError, LossyWarning, UnsupportedError
 
 _KEYS = (f"arrow/{number}" for number in itertools.count())
 
 
 def _cases() -> list[object]:
     return [
-        pytest.param(serializer, name, marks=awaited(name), id=f"{serializer}-{name}")
+        pytest.param(serializer, name, id=f"{serializer}-{name}")
         for serializer, name in itertools.product(SERIALIZERS, SAMPLES)
         if not ("parquet" in serializer and name in REFUSED_BY_PARQUET)
     ]
@@ -49,4 +49,17 @@ def test_what_parquet_cannot_hold_is_refused(shared_store: Store, serializer: st
     with pytest.raises(UnsupportedError, match="`none`") as caught:
         shared_store.put(key, pa.table({"sound": [1, 2], "none": SAMPLES[name].slice(0, 2)}), serializer=serializer)
     assert "arrow" in str(caught.value.hint)
+    assert not shared_store.exists(key)
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+def test_that_keys_are_sorted_is_forgotten_and_named(shared_store: Store, serializer: str) -> None:
+    kind = pa.map_(pa.string(), pa.int64(), keys_sorted=True)
+    table = pa.table({"plain": [1, 2], "m": pa.array([[("a", 1), ("b", None)], []], kind)})
+    with pytest.warns(LossyWarning, match="column `m`: that the keys of its maps are sorted"):
+        returned = shared_store.get(shared_store.put(next(_KEYS), table, serializer=serializer))
+    assert_same_table(table.set_column(1, "m", table["m"].cast(pa.map_(pa.string(), pa.int64()))), returned)
+    key = next(_KEYS)
+    with pytest.raises(LossyError, match="column `m`"):
+        shared_store.put(key, table, serializer=serializer, strict=True)
     assert not shared_store.exists(key)
