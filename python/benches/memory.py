@@ -82,43 +82,62 @@ def pandas_case(folder: str, make: Callable[[int], object], rows: int, serialize
     assert len(back) == rows  # type: ignore[arg-type]
 
 
-def reader_case(folder: str, rows: int) -> None:
+def long_reader(rows: int):
+    """A reader of two columns that makes its batches as they are taken."""
+    import numpy as np
     import pyarrow as pa
-
-    import coldframe
 
     schema = pa.table({"a": [1], "b": [1.5]}).schema
     batch_rows = 65_536
 
     def batches():
-        import numpy as np
-
         random = np.random.default_rng(7)
         for _ in range(rows // batch_rows):
             values = {"a": random.integers(0, 10**6, batch_rows), "b": random.normal(size=batch_rows)}
             yield pa.record_batch(values, schema=schema)
 
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def told_peak() -> None:
+    print(f"{'the process holds at most':<28} {resident('VmHWM') / MEGABYTE:20,.0f} MB", flush=True)
+
+
+def reader_case(folder: str, rows: int) -> None:
+    import coldframe
+
     print(f"a RecordBatchReader of {rows * 16 / MEGABYTE:,.0f} MB")
     store = coldframe.Store(folder, durable=False)
-    store.put("warm", pa.RecordBatchReader.from_batches(schema, batches())) if rows < 10**7 else None
-    reference = measure("put", lambda: store.put("bench", pa.RecordBatchReader.from_batches(schema, batches())))
-    print(f"{'the process holds at most':<28} {resident('VmHWM') / MEGABYTE:20,.0f} MB")
+    reference = measure("put", lambda: store.put("bench", long_reader(rows)))
+    told_peak()
     measure("batches()", lambda: sum(batch.num_rows for batch in reference.batches()))  # type: ignore[attr-defined]
-    print(f"{'the process holds at most':<28} {resident('VmHWM') / MEGABYTE:20,.0f} MB")
+    told_peak()
 
 
 def lazy_case(folder: str, rows: int) -> None:
+    # Written by another process, whose leftovers would count here.
+    run_alone("prepare", folder)
     import polars as pl
 
     import coldframe
 
     store = coldframe.Store(folder, durable=False)
-    frame = pl.LazyFrame().select(a=pl.int_range(0, rows, dtype=pl.Int64)).with_columns(b=pl.col("a").sqrt())
-    print(f"a LazyFrame of {rows * 16 / MEGABYTE:,.0f} MB")
-    reference = measure("put", lambda: store.put("bench", frame))
-    print(f"{'the process holds at most':<28} {resident('VmHWM') / MEGABYTE:20,.0f} MB")
-    again = measure("lazy() put again", lambda: store.put("again", reference.lazy()))  # type: ignore[attr-defined]
-    print(f"{'the process holds at most':<28} {resident('VmHWM') / MEGABYTE:20,.0f} MB", again)
+    part = next(Path(folder).rglob("*.parquet"))
+    print(f"a LazyFrame of {rows * 16 / MEGABYTE:,.0f} MB, over a Parquet file")
+    frame = pl.scan_parquet(part).with_columns(c=pl.col("b").sqrt()).drop("b")
+    measure("put", lambda: store.put("again", frame))
+    told_peak()
+
+
+def prepare(folder: str, rows: int) -> None:
+    import coldframe
+
+    coldframe.Store(folder, durable=False).put("bench", long_reader(rows))
+
+
+def run_alone(case: str, folder: str) -> None:
+    environment = os.environ | {"COLDFRAME_BENCH_CASE": case}
+    subprocess.run([sys.executable, __file__, folder], env=environment, check=True)
 
 
 CASES: dict[str, Callable[[str], None]] = {
@@ -127,6 +146,7 @@ CASES: dict[str, Callable[[str], None]] = {
     "arrow": lambda folder: pandas_case(folder, numbers, 16_000_000, "arrow"),
     "reader": lambda folder: reader_case(folder, 312_500_000),
     "lazy": lambda folder: lazy_case(folder, 312_500_000),
+    "prepare": lambda folder: prepare(folder, 312_500_000),
 }
 
 
@@ -134,11 +154,10 @@ def main() -> None:
     if os.environ.get("COLDFRAME_BENCH_CASE"):
         CASES[os.environ["COLDFRAME_BENCH_CASE"]](sys.argv[1])
         return
-    chosen = sys.argv[2:] or list(CASES)
+    chosen = sys.argv[2:] or [case for case in CASES if case != "prepare"]
     for case in chosen:
         with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
-            environment = os.environ | {"COLDFRAME_BENCH_CASE": case}
-            subprocess.run([sys.executable, __file__, folder], env=environment, check=True)
+            run_alone(case, folder)
 
 
 if __name__ == "__main__":
