@@ -54,8 +54,12 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def in_bare(bare: str, code: str, *arguments: str) -> str:
-    package = str(Path(sys.modules["coldframe"].__file__ or "").parent.parent)
-    done = python(code, *arguments, executable=bare, PYTHONPATH=package)
+    # The package alone, without what is installed beside it.
+    alone = Path(bare).parent.parent / "alone"
+    if not alone.exists():
+        alone.mkdir()
+        (alone / "coldframe").symlink_to(Path(sys.modules["coldframe"].__file__ or "").parent)
+    done = python(code, *arguments, executable=bare, PYTHONPATH=str(alone))
     assert done.returncode == 0, done.stderr
     return done.stdout
 

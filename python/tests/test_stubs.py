@@ -18,11 +18,10 @@ def found(*command: str, module: str) -> str:
     """What a tool reports of the package; nothing if it is content."""
     if importlib.util.find_spec(module) is None:
         pytest.skip(f"{module} is not installed")
-    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-m", *command],
+        [sys.executable, "-P", "-m", *command],
         cwd=HERE,
-        env={**os.environ, "PYTHONPATH": path, "MYPY_CACHE_DIR": os.environ.get("MYPY_CACHE_DIR", os.devnull)},
+        env={**os.environ, "MYPY_CACHE_DIR": os.environ.get("MYPY_CACHE_DIR", os.devnull)},
         capture_output=True,
         text=True,
         timeout=LIMIT,
