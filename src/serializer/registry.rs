@@ -284,6 +284,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_added_is_in_every_clone_and_the_fallback_takes_descriptors_alone() {
+        let registry = Registry::default();
+        let clone = registry.clone();
+        let made = |_: &Descriptor| -> Result<Arc<dyn Serializer>> { Ok(Arc::new(JsonText)) };
+        registry.register("mine", made).unwrap();
+        assert!(clone.names().contains(&"mine".to_owned()));
+        assert!(clone.parse("mine").is_ok());
+        assert!(clone.register("mine", made).is_err());
+        let other = Descriptor::new("theirs").with("level", 3);
+        assert_eq!(clone.build(&other).unwrap_err().kind(), ErrorKind::Unsupported);
+        registry.fall_back_to(made);
+        assert!(clone.build(&other).is_ok());
+        assert_eq!(clone.parse("theirs").unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
     fn what_is_wrong_is_refused_with_a_way_out() {
         let registry = Registry::default();
         for text in [

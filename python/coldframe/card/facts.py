@@ -206,7 +206,7 @@ def location(storage: str | None, path: str) -> str:
         root = root[1:] if re.match(r"/[A-Za-z]:", root) else root
     else:
         root = storage
-    return f"{root.rstrip('/')}/{path}"
+    return f"{root}{path}" if root.endswith("://") else f"{root.rstrip('/')}/{path}"
 
 
 def code_text(text: str) -> str:
