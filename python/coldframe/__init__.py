@@ -45,3 +45,7 @@ __all__ = [
     "errors",
     "register_serializer",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__doc__", "__file__", "__name__", "__path__"]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from coldframe import _coldframe, drawing
-from coldframe.errors import InvalidInputError, WrongTypeError
+from coldframe.errors import InvalidInputError, UnsupportedError, WrongTypeError
 from coldframe.schema import Schema
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ class ResultReference:
     def __init__(self, native: _coldframe.Reference, store: Store | None = None) -> None:
         self._native = native
         self._store = store
-        #: Whether the store that it names may be opened: it came by pickle, which is trusted already.
-        self._opens = False
+        #: The store that it was bound to when it was pickled, which is trusted already.
+        self._opens: str | None = None
         self._full: dict[str, Any] | None = None
         self._value: Any = _NOTHING
 
@@ -244,8 +244,14 @@ class ResultReference:
         if self._store is None:
             from coldframe.store import Store
 
-            if self._opens and self.storage is not None:
-                self._store = Store(self.storage)
+            if self._opens is not None:
+                if self._opens.startswith("memory:"):
+                    raise UnsupportedError(
+                        "the result lies in the memory of the process that put it",
+                        hint="put what other processes read into a folder or an object store",
+                        subject=str(self),
+                    )
+                self._store = Store(self._opens)
             else:
                 self._store = Store._of(_coldframe.Store.of(self._native))
         return self._store
@@ -273,7 +279,9 @@ class ResultReference:
         return hash((self.key, self.version, self._native.write))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (self.json(), self._store is not None or self._opens)
+        # The store that it is bound to, and not the one that its text names: that may come from anybody.
+        opens = self._opens if self._store is None else self._store._pickled_location()
+        return _unpickled, (self.json(), opens)
 
     def __str__(self) -> str:
         return f"{self.key}@{self.version}"
@@ -282,7 +290,9 @@ class ResultReference:
         return f"ResultReference({self})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(drawing.reference_text(self))
+        # Inside a list or dict, one line has to do.
+        alone = len(getattr(printer, "stack", ())) <= 1
+        printer.text(drawing.reference_text(self) if alone else repr(self))
 
     def _repr_html_(self) -> str:
         return drawing.reference_html(self)
@@ -291,7 +301,7 @@ class ResultReference:
 _NOTHING = object()
 
 
-def _unpickled(text: str, opens: bool) -> ResultReference:
+def _unpickled(text: str, opens: str | None) -> ResultReference:
     reference = ResultReference.from_json(text)
     reference._opens = opens
     return reference

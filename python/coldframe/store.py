@@ -6,12 +6,13 @@ import builtins
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from coldframe import _coldframe, reading
 from coldframe.arguments import check_flag, check_number, check_required_text, check_text
 from coldframe.drawing import Card
-from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, WrongTypeError
+from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, UnsupportedError, WrongTypeError
 from coldframe.listing import Listing, Verification, Versions
 from coldframe.progress import Progress
 from coldframe.putting import Wanted, prepare
@@ -63,15 +64,21 @@ class Store:
         for name, flag in (("durable", durable), ("cache", cache), ("progress", progress)):
             check_flag(name, flag)
         check_number("memory", memory, 1, "bytes, such as memory=256 * 1024**2")
-        self._location = None if url is None else os.fspath(url)
+        location = None if url is None else os.fspath(url)
+        if location is not None and (location == "~" or location.startswith("~/")):
+            location = str(Path(location).expanduser())
+        self._location = location
         self._durable = durable
+        self._memory = memory
+        self._cache = cache
         self._progress = progress
         self._native = _coldframe.Store(_Settings(self._location, options, durable, memory, cache))
 
     @classmethod
     def _of(cls, native: _coldframe.Store) -> Store:
         store = cls.__new__(cls)
-        store._location, store._durable, store._progress, store._native = native.url, True, None, native
+        store._location, store._durable, store._native = native.url, True, native
+        store._memory = store._cache = store._progress = None
         return store
 
     @property
@@ -325,9 +332,17 @@ class Store:
             return f"did you mean {' or '.join(f'`{near}`' for near in similar)}?"
         return "store.list() shows the keys"
 
+    def _pickled_location(self) -> str | None:
+        """By what another process opens it: its profile, so that its options count there, or else its URL."""
+        return self._native.profile or self.url
+
     def __reduce__(self) -> tuple[Any, ...]:
+        if (self.url or "").startswith("memory:"):
+            raise UnsupportedError(
+                "a store in memory belongs to the process that opened it, and cannot be pickled", hint="use a folder"
+            )
         # Options may hold secrets, which never travel: whoever unpickles it brings their own.
-        return Store, (self.url or self._location, self._durable)
+        return _unpickled, (self._pickled_location(), self._durable, self._memory, self._cache, self._progress)
 
     def __repr__(self) -> str:
         from coldframe import card
@@ -338,6 +353,12 @@ class Store:
         from coldframe import card
 
         return card.store_html({"url": self.url, "durable": self._durable})
+
+
+def _unpickled(
+    location: str | None, durable: bool, memory: int | None, cache: bool | None, progress: bool | None
+) -> Store:
+    return Store(location, durable, memory=memory, cache=cache, progress=progress)
 
 
 class _Settings:

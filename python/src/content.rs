@@ -9,7 +9,6 @@ use arrow::error::ArrowError;
 use bytes::Bytes;
 use coldframe::{Batches, Error, IntoContent, Shape};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyIterator;
@@ -151,28 +150,13 @@ fn drained() -> Error {
         .with_hint("make a new reader; to put a table without rows, put `reader.schema.empty_table()`")
 }
 
-/// Items that the waiting thread pulls from a Python iterator, as batches.
+/// What the waiting thread pulls from a Python iterator.
 fn pulled(schema: SchemaRef, asker: Asker) -> Batches {
     let items = stream::try_unfold(asker, |asker| async move {
-        let Some(item) = asker.next().await? else { return Ok::<_, Error>(None) };
-        let batches = visit(|py| batches_of(item.bind(py)))?;
+        let Some(batches) = asker.next().await? else { return Ok::<_, Error>(None) };
         Ok(Some((stream::iter(batches.into_iter().map(Ok::<_, Error>)), asker)))
     });
     Batches::new(schema, items.try_flatten())
-}
-
-/// The batches of one item: a record batch, or a small table.
-fn batches_of(item: &Bound<'_, PyAny>) -> Result<Vec<RecordBatch>, Error> {
-    let is_batch = item.hasattr("__arrow_c_array__").unwrap_or(false);
-    let extracted = if is_batch {
-        import::batch(item).map(|batch| vec![batch])
-    } else {
-        import::Stream::take(item).and_then(|stream| {
-            let batches = stream.collect::<Result<Vec<_>, _>>();
-            batches.map_err(|failure| PyValueError::new_err(failure.to_string()))
-        })
-    };
-    extracted.map_err(|failure| no_batch(item, &failure))
 }
 
 /// Items of a Python iterator, pulled by whoever reads.
@@ -188,11 +172,7 @@ impl Iterator for Items {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.queue.is_empty() {
-            let pulled = visit(|py| match next_item(py, &self.items, &self.raised)? {
-                Some(item) => batches_of(item.bind(py)).map(Some),
-                None => Ok(None),
-            });
-            match pulled {
+            match visit(|py| next_item(py, &self.items, &self.raised)) {
                 Ok(Some(batches)) => self.queue.extend(batches),
                 Ok(None) => return None,
                 Err(error) => return Some(Err(error.into())),
@@ -206,10 +186,4 @@ impl RecordBatchReader for Items {
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }
-}
-
-fn no_batch(item: &Bound<'_, PyAny>, failure: &PyErr) -> Error {
-    let kind = item.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
-    Error::invalid(format!("the iterator gave a {kind} where a record batch was expected: {failure}"))
-        .with_hint("give pyarrow.RecordBatch, or what else has `__arrow_c_array__`")
 }

@@ -5,7 +5,7 @@
 //! those that are inside.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -13,9 +13,8 @@ use coldframe::{Error, ErrorKind};
 use pyo3::prelude::*;
 
 static ENDING: AtomicBool = AtomicBool::new(false);
-static INSIDE: AtomicUsize = AtomicUsize::new(0);
-/// The process that counts; a fork takes the number along, and not the threads.
-static PROCESS: AtomicU32 = AtomicU32::new(0);
+/// The process that counts, and how many are inside: a fork takes the number along, and not the threads.
+static INSIDE: AtomicU64 = AtomicU64::new(0);
 /// The thread in which Python ends.
 static LAST: OnceLock<ThreadId> = OnceLock::new();
 
@@ -26,14 +25,20 @@ const LOOKS: usize = 1_000;
 /// A thread of ours that may be inside Python.
 pub(crate) struct Visit;
 
+/// The number of this process where [`INSIDE`] has it.
+fn own() -> u64 {
+    u64::from(std::process::id()) << 32
+}
+
+/// How many are inside, of this process.
+fn inside(state: u64) -> u64 {
+    if state >> 32 << 32 == own() { state & u64::from(u32::MAX) } else { 0 }
+}
+
 impl Visit {
     /// None if Python is ending.
     pub(crate) fn begin() -> Option<Self> {
-        let process = std::process::id();
-        if PROCESS.swap(process, Ordering::SeqCst) != process {
-            INSIDE.store(0, Ordering::SeqCst);
-        }
-        INSIDE.fetch_add(1, Ordering::SeqCst);
+        INSIDE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |state| Some(own() | (inside(state) + 1))).ok()?;
         let visit = Self;
         (!ENDING.load(Ordering::SeqCst)).then_some(visit)
     }
@@ -41,7 +46,8 @@ impl Visit {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        INSIDE.fetch_sub(1, Ordering::SeqCst);
+        let left = |state| Some(own() | inside(state).saturating_sub(1));
+        let _ = INSIDE.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left);
     }
 }
 
@@ -76,10 +82,9 @@ pub(crate) fn stay_outside() {
 fn end(py: Python<'_>) {
     let _ = LAST.set(thread::current().id());
     ENDING.store(true, Ordering::SeqCst);
-    let own = PROCESS.load(Ordering::SeqCst) == std::process::id();
     py.detach(|| {
         for _ in 0..LOOKS {
-            if !own || INSIDE.load(Ordering::SeqCst) == 0 {
+            if inside(INSIDE.load(Ordering::SeqCst)) == 0 {
                 return;
             }
             thread::sleep(LOOK);

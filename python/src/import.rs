@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi_and_data_type};
 use arrow::ffi_stream::FFI_ArrowArrayStream;
+use coldframe::Error;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
@@ -90,13 +91,39 @@ fn last_error(stream: &mut FFI_ArrowArrayStream) -> String {
     unsafe_interface!(CStr::from_ptr(text)).to_string_lossy().into_owned()
 }
 
+/// The batches of one item of an iterator: a record batch, or a small table.
+///
+/// # Errors
+///
+/// [`ErrorKind::InvalidInput`](coldframe::ErrorKind::InvalidInput) if it is neither.
+pub(crate) fn batches(item: &Bound<'_, PyAny>) -> Result<Vec<RecordBatch>, Error> {
+    let is_batch = item.hasattr("__arrow_c_array__").unwrap_or(false);
+    let taken = if is_batch {
+        batch(item).map(|batch| vec![batch])
+    } else {
+        Stream::take(item).and_then(|stream| {
+            // Its own threads may need the GIL.
+            let batches = item.py().detach(|| stream.collect::<Result<Vec<_>, _>>());
+            batches.map_err(|failure| PyValueError::new_err(failure.to_string()))
+        })
+    };
+    taken.map_err(|failure| {
+        let kind = item.get_type().name().map_or_else(|_| "object".to_owned(), |name| name.to_string());
+        Error::invalid(format!("the iterator gave a {kind} where a record batch was expected: {failure}"))
+            .with_hint("give pyarrow.RecordBatch, or what else has `__arrow_c_array__`")
+    })
+}
+
 /// The record batch that `__arrow_c_array__` gives.
-pub(crate) fn batch(value: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
+fn batch(value: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
     let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) =
         value.call_method0("__arrow_c_array__")?.extract()?;
     let schema = schema.pointer_checked(Some(c"arrow_schema"))?.cast::<FFI_ArrowSchema>();
     let schema = unsafe_interface!(schema.as_ref());
     let array = array.pointer_checked(Some(c"arrow_array"))?.cast::<FFI_ArrowArray>();
+    if unsafe_interface!(array.as_ref()).is_released() {
+        return Err(PyValueError::new_err("the Arrow array was taken already"));
+    }
     let schema = Schema::try_from(schema).map_err(|failure| PyTypeError::new_err(failure.to_string()))?;
     let array = unsafe_interface!(FFI_ArrowArray::from_raw(array.as_ptr()));
     batch_of(array, Arc::new(schema)).map_err(|failure| PyValueError::new_err(failure.to_string()))
@@ -106,6 +133,12 @@ fn batch_of(mut array: FFI_ArrowArray, schema: SchemaRef) -> Result<RecordBatch,
     let columns = schema.fields().iter().map(|field| field.data_type()).collect::<Vec<_>>();
     repair(&mut array, &columns);
     let data = unsafe_interface!(from_ffi_and_data_type(array, DataType::Struct(schema.fields().clone())))?;
+    if data.nulls().is_some_and(|nulls| nulls.null_count() > 0) {
+        return Err(ArrowError::InvalidArgumentError(
+            "some rows are null themselves, and only values of columns can be: make the structs a column of a table"
+                .into(),
+        ));
+    }
     let data = if is_cut(&data) { cut(&data, 0, data.len()) } else { data };
     let options = RecordBatchOptions::new().with_row_count(Some(data.len()));
     let columns = if data.child_data().is_empty() { vec![] } else { StructArray::from(data).into_parts().1 };

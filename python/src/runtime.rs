@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use coldframe::{Error, ErrorKind, Progress, ResultStore};
 use pyo3::prelude::*;
 use pyo3::types::PyIterator;
@@ -22,13 +23,14 @@ use tokio::sync::oneshot;
 
 use crate::ending::stay_outside;
 use crate::error::exception;
+use crate::import;
 
 /// How often signals are looked at.
 const TICK: Duration = Duration::from_millis(50);
 /// How long work that was interrupted may take to remove what it has begun.
 const CLEAN_UP: Duration = Duration::from_millis(700);
 
-type Item = Option<Py<PyAny>>;
+type Item = Option<Vec<RecordBatch>>;
 /// What a Python iterator raised.
 pub(crate) type Raised = Arc<Mutex<Option<PyErr>>>;
 
@@ -41,12 +43,12 @@ enum Event {
     Done,
 }
 
-/// Asks the waiting thread for items of a Python iterator.
+/// Asks the waiting thread for the batches that a Python iterator gives.
 #[derive(Clone)]
 pub(crate) struct Asker(Sender<Event>);
 
 impl Asker {
-    /// The next item; none at the end.
+    /// The batches of the next item; none at the end.
     pub(crate) async fn next(&self) -> Result<Item, Error> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Event::Next(answer)).map_err(|_| gone())?;
@@ -180,11 +182,11 @@ fn noted(py: Python<'_>, raised: PyErr, error: &Error) -> PyErr {
     raised
 }
 
-/// The next item of a Python iterator; what it raises is kept for whoever waits.
+/// The batches of the next item of a Python iterator; what it raises is kept for whoever waits.
 pub(crate) fn next_item(py: Python<'_>, iterator: &Py<PyIterator>, raised: &Raised) -> Result<Item, Error> {
     match iterator.bind(py).clone().next() {
         None => Ok(None),
-        Some(Ok(item)) => Ok(Some(item.unbind())),
+        Some(Ok(item)) => import::batches(&item).map(Some),
         Some(Err(exception)) => {
             let error = Error::new(ErrorKind::Input, format!("the input failed: {exception}"));
             *raised.lock().unwrap_or_else(PoisonError::into_inner) = Some(exception);

@@ -234,6 +234,12 @@ impl Store {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner).1.url().map(str::to_owned)
     }
 
+    /// The profile by which it was opened.
+    #[getter]
+    fn profile(&self) -> Option<String> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).1.profile().map(str::to_owned)
+    }
+
     #[pyo3(signature = (key, content, wanted, tick = None))]
     fn put(
         &self,

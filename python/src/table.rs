@@ -1,11 +1,12 @@
 //! Tables on their way out: whole, batch by batch, or as an Arrow stream that another library takes over.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{RecordBatch, RecordBatchIterator, RecordBatchReader, StructArray};
 use arrow::datatypes::{Field, SchemaRef};
 use arrow::error::ArrowError;
-use coldframe::Error;
+use coldframe::{Error, ErrorKind};
 use futures::StreamExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyCapsule, PyTuple};
@@ -77,12 +78,23 @@ impl Batch {
 /// Batches that are read one ahead of whoever takes them, from when the first is taken.
 struct Feed {
     runtime: &'static Runtime,
+    /// Whose runtime it is.
+    process: u32,
     batches: Option<coldframe::Batches>,
     received: Option<mpsc::Receiver<coldframe::Result<RecordBatch>>>,
 }
 
 impl Feed {
-    fn received(&mut self) -> Option<&mut mpsc::Receiver<coldframe::Result<RecordBatch>>> {
+    /// Where the batches come; none after they were all taken over.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] after a fork: the thread that would read them is the parent's.
+    fn received(&mut self) -> coldframe::Result<Option<&mut mpsc::Receiver<coldframe::Result<RecordBatch>>>> {
+        if self.process != std::process::id() {
+            let error = Error::new(ErrorKind::Unsupported, "this read was begun before a fork, by the parent process");
+            return Err(error.with_hint("scan again in the child"));
+        }
         if let Some(mut batches) = self.batches.take() {
             let (sender, receiver) = mpsc::channel(1);
             self.runtime.spawn(async move {
@@ -94,7 +106,7 @@ impl Feed {
             });
             self.received = Some(receiver);
         }
-        self.received.as_mut()
+        Ok(self.received.as_mut())
     }
 }
 
@@ -108,7 +120,7 @@ pub(crate) struct Batches {
 impl Batches {
     pub(crate) fn new(py: Python<'_>, batches: coldframe::Batches) -> PyResult<Self> {
         let schema = batches.schema();
-        let feed = Feed { runtime: runtime(py)?, batches: Some(batches), received: None };
+        let feed = Feed { runtime: runtime(py)?, process: std::process::id(), batches: Some(batches), received: None };
         Ok(Self { schema, feed: Mutex::new(Some(Arc::new(tokio::sync::Mutex::new(feed)))) })
     }
 }
@@ -125,7 +137,7 @@ impl Batches {
         let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(feed) = feed else { return Ok(None) };
         let next = async move {
-            match feed.lock().await.received() {
+            match feed.lock().await.received()? {
                 Some(received) => received.recv().await.transpose(),
                 None => Ok(None),
             }
@@ -163,7 +175,13 @@ impl Iterator for Reader {
             let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
             ArrowError::IpcError(format!("{error}{hint}").replace('\0', "\\0"))
         };
-        self.feed.received()?.blocking_recv().map(|batch| batch.map_err(told))
+        // A panic must not leave through the C interface.
+        let taken = catch_unwind(AssertUnwindSafe(|| match self.feed.received() {
+            Ok(received) => received.and_then(mpsc::Receiver::blocking_recv),
+            Err(error) => Some(Err(error)),
+        }));
+        let batch = taken.unwrap_or_else(|_| Some(Err(Error::internal("the read broke off"))));
+        batch.map(|batch| batch.map_err(told))
     }
 }
 

@@ -119,6 +119,11 @@ impl ResultStore {
         self.inner.storage.url()
     }
 
+    /// The profile by which it was opened, if it was by one.
+    pub fn profile(&self) -> Option<&str> {
+        self.inner.storage.profile()
+    }
+
     /// What is configured outside the program.
     pub fn configuration(&self) -> &Configuration {
         &self.inner.configuration

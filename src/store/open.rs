@@ -394,12 +394,13 @@ impl PartSource {
         }
         match delete::find(&self.store, &self.key, self.version).await {
             Ok(Some(deletion)) => delete::explained(self.version, &deletion),
-            _ => error.with_kind(ErrorKind::Damaged).with_hint(match &self.elsewhere {
-                Some(url) => format!("the reference was handed out for {url}, and this is {}", self.store.storage),
-                None => {
-                    "the reference stands and its data does not: restore the file, or compute the result again".into()
-                }
-            }),
+            _ => match &self.elsewhere {
+                Some(url) => error
+                    .with_hint(format!("the reference was handed out for {url}, and this is {}", self.store.storage)),
+                None => error.with_kind(ErrorKind::Damaged).with_hint(
+                    "the reference stands and its data does not: restore the file, or compute the result again",
+                ),
+            },
         }
     }
 }

@@ -41,7 +41,9 @@ def prepare(value: Any) -> Prepared | None:
             refuse_nul_in_schema(value.projected_schema)
             return Prepared(source=source(value), stream=value.to_reader())
     if hasattr(value, "__arrow_c_stream__"):
-        return Prepared(source=source(value), stream=value)
+        # What has a number of rows is no stream that ends.
+        again = any(hasattr(value, name) for name in ("shape", "num_rows", "height", "__len__"))
+        return Prepared(source=source(value), stream=value, one_shot=not again)
     if hasattr(value, "__arrow_c_array__"):
         return Prepared(source=source(value), schema=_schema_of(value), batches=iter([value]))
     if isinstance(value, (list, tuple)) and value and gives_arrow(value[0]):

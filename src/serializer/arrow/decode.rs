@@ -275,7 +275,9 @@ impl TableReader for ArrowTable {
         let (file, total) = (self.file.clone(), self.rows);
         tokio::spawn(async move {
             let sent = match &file.map {
-                Some(map) if chosen::pays(&file, &plan) => chosen::send(&file, map, &plan, total, &sender).await,
+                Some(map) if !plan.rows.is_empty() && chosen::pays(&file, &plan) => {
+                    chosen::send(&file, map, &plan, total, &sender).await
+                }
                 _ => file.send(plan, total, &sender).await,
             };
             if let Err(error) = sent {

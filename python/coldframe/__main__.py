@@ -1,0 +1,5 @@
+"""``python -m coldframe``: the command."""
+
+from coldframe.command import main
+
+main()
