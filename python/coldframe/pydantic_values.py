@@ -14,6 +14,7 @@ from typing import Any
 from coldframe.errors import ColdframeError, InvalidInputError, MissingLibraryError, UnsupportedError
 from coldframe.json_values import (
     DEEPEST,
+    REFERENCE_HINT,
     SCALARS,
     JsonValue,
     check_exact,
@@ -184,7 +185,11 @@ def _by_pydantic(value: Any, path: list[str | int]) -> Any:
     except (pydantic_core.PydanticSerializationError, ValueError, TypeError) as error:
         if "ircular" in str(error):
             raise cycle(path_text(path)) from error
-        hint = 'use `attrs.asdict(...)`, or serializer="pickle"' if _is_attrs(value) else 'use serializer="pickle"'
+        hint = 'use serializer="pickle"'
+        if _is_attrs(value):
+            hint = f"use `attrs.asdict(...)`, or {hint.removeprefix('use ')}"
+        elif type(value).__module__ == "coldframe.reference":
+            hint = REFERENCE_HINT
         raise UnsupportedError(
             f"{path_text(path)}: pydantic makes no JSON of a {class_name(type(value))}: {_first_line(error)}",
             hint=hint,
