@@ -210,22 +210,25 @@ def _refuse_hidden(value: Any, path: list[str | int], json_value: Any) -> None:
         elif _is_secret(found):
             _refuse_masked(found, at, _inside(json_value, at[len(path) :]))
         else:
-            pending.extend(([*at, *steps], item, depth + 1) for steps, item in _parts(found))
+            for step, item in _parts(found):
+                pending.append((at if step is None else [*at, step], item, depth + 1))
 
 
-def _parts(found: Any) -> Iterator[tuple[list[str | int], Any]]:
-    """What lies directly in a value, each with the steps to it."""
+def _parts(found: Any) -> Iterator[tuple[str | int | None, Any]]:
+    """What lies directly in a value, each with the step to it: None for what a model says that it is."""
     if hasattr(type(found), "__pydantic_serializer__") and not isinstance(found, type):
         dumped = type(found).__pydantic_serializer__.to_python(found, round_trip=True)
         # URLs give themselves.
         if type(dumped) is not type(found):
-            yield [], dumped
+            yield None, dumped
     elif dataclasses.is_dataclass(found) and not isinstance(found, type):
-        yield from (([field.name], getattr(found, field.name)) for field in dataclasses.fields(found))
+        for field in dataclasses.fields(found):
+            yield field.name, getattr(found, field.name)
     elif isinstance(found, dict):
-        yield from (([str(key)], item) for key, item in found.items())
+        for key, item in found.items():
+            yield str(key), item
     elif isinstance(found, _SEQUENCES):
-        yield from (([position], item) for position, item in enumerate(found))
+        yield from enumerate(found)
 
 
 def _is_secret(value: object) -> bool:

@@ -97,8 +97,8 @@ class Store:
         """Persists a value as the next version of a key, and returns the reference to it.
 
         Frames of pandas, polars, pyarrow and DuckDB, and whatever gives Arrow streams, arrays, or batches one by one,
-        are streamed in bounded memory. JSON values that come back equal, bytes, None, True and False are taken as well;
-        all else needs a serializer to be chosen.
+        are streamed in bounded memory. JSON values that come back equal, bytes, None, True and False are taken as well,
+        and pydantic models, with a LossyWarning; all else needs a serializer to be chosen.
 
         Args:
             key: A path-like name, such as ``etl/2026-11-20/trips``.

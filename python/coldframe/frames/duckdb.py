@@ -67,4 +67,5 @@ def relation(
                 f"column `{name}`: DuckDB has no float16, and this column is {kind}",
                 hint="leave it out with scan(columns=[…]), or read it with to_arrow() and cast it to float32",
             )
-    return restored((connection or duckdb).from_arrow(stream), types)
+    found: duckdb.DuckDBPyRelation = restored((connection or duckdb).from_arrow(stream), types)
+    return found

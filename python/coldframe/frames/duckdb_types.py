@@ -94,10 +94,10 @@ def _carrier(kind: Any, nested: bool = False) -> str | None:
         return "VARCHAR"
     if kind.id not in ("list", "array", "struct", "map"):
         return None
-    inner = {name: _carrier(child, nested=True) for name, child in kind.children if name != "size"}
+    inner = {name: _carrier(child, nested=True) for name, child in _children(kind)}
     if not any(inner.values()):
         return None
-    as_text = {name: inner[name] or str(child) for name, child in kind.children if name != "size"}
+    as_text = {name: inner[name] or str(child) for name, child in _children(kind)}
     if kind.id == "struct":
         return f"STRUCT({', '.join(f'{quoted(name)} {child}' for name, child in as_text.items())})"
     if kind.id == "map":
@@ -106,9 +106,14 @@ def _carrier(kind: Any, nested: bool = False) -> str | None:
     return f"{as_text['child']}[{size}]"
 
 
+def _children(kind: Any) -> list[tuple[str, Any]]:
+    """The types inside a type, by name; of an array without its size, which is a number."""
+    return [(name, child) for name, child in kind.children if kind.id != "array" or name == "child"]
+
+
 def _holds_others(kind: Any) -> bool:
     if kind.id == "enum" or str(kind) in _OTHERS:
         return True
     if kind.id not in ("list", "array", "struct", "map", "union"):
         return False
-    return any(_holds_others(child) for name, child in kind.children if name != "size")
+    return any(_holds_others(child) for name, child in _children(kind))

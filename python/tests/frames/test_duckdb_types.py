@@ -28,6 +28,7 @@ EXPRESSIONS = {
     "map": "map{'k': 'fd85c8eb-ab13-4300-a6f6-a4ac76e75296'::uuid, 'l': null}",
     "array": "['01:02:03+02'::timetz, null]::timetz[2]",
     "deep": "[{'a': map{1: ['1'::bit]}}]",
+    "struct with a size": "{'size': '1'::bit, 'child': 2::hugeint}",
     "decimal": "1.5::decimal(10, 2)",
     "text": "'x'",
 }
