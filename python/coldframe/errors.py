@@ -5,6 +5,8 @@ All derive from :class:`ColdframeError`, and from the builtin exception that fit
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 
@@ -191,7 +193,25 @@ def from_kind(
 ) -> ColdframeError:
     """The exception for an error of the native part; a kind that is not known here is a plain ColdframeError."""
     raised = _BY_KIND.get(kind, ColdframeError)
+    hint = None if hint is None else _in_python(hint)
     return raised(message, hint=hint, operation=operation, subject=subject, causes=tuple(causes))
+
+
+_COMMANDS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"`coldframe ls` shows the keys of (?:a|this) store"), "store.list() shows the keys"),
+    (re.compile(r"`coldframe versions KEY`"), "store.versions(key)"),
+    (re.compile(r"`coldframe versions ([^`]+)`"), lambda found: f"store.versions({found[1]!r})"),
+    (re.compile(r"without `if absent`"), "without if_absent=True"),
+    (re.compile(r"`--force`"), "force=True"),
+    (re.compile(r"`coldframe put --json` prints it"), "`reference.json()` gives it"),
+)
+"""How hints of the native part, which speak of the command line, are said in Python."""
+
+
+def _in_python(hint: str) -> str:
+    for command, spoken in _COMMANDS:
+        hint = command.sub(spoken, hint)
+    return hint
 
 
 def _again(

@@ -26,6 +26,7 @@ GREATEST_INTEGER = 2**64 - 1
 SCALARS = frozenset({type(None), bool, int, float, str})
 _EXACT = SCALARS | {list, dict}
 _PICKLE = 'serializer="pickle"'
+REFERENCE_HINT = "put its text, `reference.json()`, and read it with `ResultReference.from_json`"
 _PYDANTIC = 'with pydantic installed, serializer="json" takes it, and names what is lost'
 
 
@@ -247,6 +248,8 @@ def _reason_of_type(item: object) -> tuple[str, str]:
             )
     if isinstance(item, (bytes, bytearray, memoryview)):
         return f"JSON has no {name}", f'put bytes alone with serializer="bytes", or use {_PICKLE}'
+    if type(item).__module__ == "coldframe.reference":
+        return f"a {name} is no JSON value", REFERENCE_HINT
     if hasattr(item, "__arrow_c_stream__") or hasattr(item, "__arrow_c_array__"):
         return (
             f"a {name} is a table or a column, and no JSON value",

@@ -14,6 +14,7 @@ from typing import Any
 from coldframe.errors import ColdframeError, InvalidInputError, MissingLibraryError, UnsupportedError
 from coldframe.json_values import (
     DEEPEST,
+    REFERENCE_HINT,
     SCALARS,
     JsonValue,
     check_exact,
@@ -25,6 +26,7 @@ from coldframe.wording import class_name, path_text
 
 _MOST_LOSSES = 20
 _SEQUENCES = (list, tuple, set, frozenset, deque)
+_ABSENT = object()
 
 
 def is_installed() -> bool:
@@ -48,8 +50,8 @@ def to_json_value(value: object) -> tuple[JsonValue, list[dict[str, str]]]:
     At most twenty losses are named; places in one list that lose the same are one. Where `get(..., type=...)` is said
     to restore the value, that was tried.
 
-    Raises `UnsupportedError` naming the path of what pydantic does not take, of a number that JSON cannot hold, of two
-    keys that become one, and of values that hold themselves.
+    Raises `UnsupportedError` naming the path of what pydantic does not take, of a number that JSON cannot hold, of a
+    secret, of which JSON keeps asterisks, of two keys that become one, and of values that hold themselves.
     """
     conversion = _Conversion()
     json_value = conversion.convert(value, [], 0)
@@ -141,8 +143,7 @@ class _Conversion:
             )
         converted = _by_pydantic(value, path)
         check_exact_at(converted, path)
-        if isinstance(converted, (dict, list)):
-            _refuse_hidden_numbers(value, path)
+        _refuse_hidden(value, path, converted)
         self._lose(path, type(converted), type(value))
         return converted
 
@@ -184,29 +185,77 @@ def _by_pydantic(value: Any, path: list[str | int]) -> Any:
     except (pydantic_core.PydanticSerializationError, ValueError, TypeError) as error:
         if "ircular" in str(error):
             raise cycle(path_text(path)) from error
-        hint = 'use `attrs.asdict(...)`, or serializer="pickle"' if _is_attrs(value) else 'use serializer="pickle"'
+        hint = 'use serializer="pickle"'
+        if _is_attrs(value):
+            hint = f"use `attrs.asdict(...)`, or {hint.removeprefix('use ')}"
+        elif type(value).__module__ == "coldframe.reference":
+            hint = REFERENCE_HINT
         raise UnsupportedError(
             f"{path_text(path)}: pydantic makes no JSON of a {class_name(type(value))}: {_first_line(error)}",
             hint=hint,
         ) from error
 
 
-def _refuse_hidden_numbers(value: Any, path: list[str | int]) -> None:
-    """Refuses nan and infinity inside a model, which pydantic makes null where a field says `Any`."""
-    pending: list[tuple[list[str | int], Any]] = [(path, value)]
+def _refuse_hidden(value: Any, path: list[str | int], json_value: Any) -> None:
+    """Refuses what pydantic changes in silence inside a model: nan, infinity, which may become null, and secrets."""
+    pending: list[tuple[list[str | int], Any, int]] = [(path, value, 0)]
     while pending:
-        at, found = pending.pop()
+        at, found, depth = pending.pop()
+        # A serializer that always gives another model would never end.
+        if depth > 4 * DEEPEST:
+            raise too_deep()
         if isinstance(found, float):
             if not math.isfinite(found):
                 check_exact_at(float(found), at)
-        elif hasattr(type(found), "__pydantic_serializer__") and not isinstance(found, type):
-            pending.append((at, type(found).__pydantic_serializer__.to_python(found, round_trip=True)))
-        elif dataclasses.is_dataclass(found) and not isinstance(found, type):
-            pending.extend(([*at, field.name], getattr(found, field.name)) for field in dataclasses.fields(found))
-        elif isinstance(found, dict):
-            pending.extend(([*at, str(key)], item) for key, item in found.items())
-        elif isinstance(found, _SEQUENCES):
-            pending.extend(([*at, position], item) for position, item in enumerate(found))
+        elif _is_secret(found):
+            _refuse_masked(found, at, _inside(json_value, at[len(path) :]))
+        else:
+            for step, item in _parts(found):
+                pending.append((at if step is None else [*at, step], item, depth + 1))
+
+
+def _parts(found: Any) -> Iterator[tuple[str | int | None, Any]]:
+    """What lies directly in a value, each with the step to it: None for what a model says that it is."""
+    if hasattr(type(found), "__pydantic_serializer__") and not isinstance(found, type):
+        dumped = type(found).__pydantic_serializer__.to_python(found, round_trip=True)
+        # URLs give themselves.
+        if type(dumped) is not type(found):
+            yield None, dumped
+    elif dataclasses.is_dataclass(found) and not isinstance(found, type):
+        for field in dataclasses.fields(found):
+            yield field.name, getattr(found, field.name)
+    elif isinstance(found, dict):
+        for key, item in found.items():
+            yield str(key), item
+    elif isinstance(found, _SEQUENCES):
+        yield from enumerate(found)
+
+
+def _is_secret(value: object) -> bool:
+    return type(value).__module__ != "builtins" and callable(getattr(type(value), "get_secret_value", None))
+
+
+def _refuse_masked(secret: Any, path: list[str | int], json_value: Any) -> None:
+    """Refuses a secret, unless the model itself says how to write it, or there is nothing in it."""
+    # The text of secret bytes has `b'…'` around the asterisks that JSON holds.
+    masked = isinstance(json_value, str) and json_value in str(secret)
+    if json_value is not _ABSENT and (not masked or not secret.get_secret_value()):
+        return
+    raise UnsupportedError(
+        f"{path_text(path)}: of a {class_name(type(secret))} JSON keeps only asterisks, so the value would be lost",
+        hint="leave the field out with Field(exclude=True); "
+        "or, if the secret may be stored in the open, put its `get_secret_value()`",
+    )
+
+
+def _inside(json_value: Any, steps: list[str | int]) -> Any:
+    """What lies in a JSON value behind these steps; `_ABSENT` if there is no such place."""
+    for step in steps:
+        try:
+            json_value = json_value[step]
+        except (KeyError, IndexError, TypeError):
+            return _ABSENT
+    return json_value
 
 
 def _restoring(value: object, kind: type, json_value: JsonValue) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from coldframe import _coldframe, json_values, serializers
@@ -14,11 +15,13 @@ def value(opened: _coldframe.Opened, *, allow_pickle: bool, type: Any) -> Any:
     if opened.kind in ("json", "literal"):
         text = opened.json() or "null"
         return json.loads(text) if type is None else json_values.restore_text(text, type)
+    descriptor = json.loads(opened.reference.json())["serializer"]
     if type is not None:
         raise InvalidInputError(
-            "type: it is for JSON values, and this result is none", subject=str(opened.reference.key)
+            f"type: it is for JSON values, and this result was put by serializer `{_innermost(descriptor)}`",
+            hint="leave type out",
+            subject=str(opened.reference.key),
         )
-    descriptor = json.loads(opened.reference.json())["serializer"]
     reader = serializers.reader(descriptor)
     if reader is None:
         return opened.bytes() or b""
@@ -26,3 +29,8 @@ def value(opened: _coldframe.Opened, *, allow_pickle: bool, type: Any) -> Any:
         # Says why, before anything is read.
         reader.loads(b"", allow_pickle=False)
     return reader.loads(opened.bytes() or b"", allow_pickle=allow_pickle)
+
+
+def _innermost(descriptor: Mapping[str, Any]) -> str:
+    name = descriptor["type"]
+    return _innermost(descriptor["inner"]) if name == "compressed" else str(name)

@@ -14,6 +14,16 @@ from coldframe.wording import class_name, show
 BUILT_IN = ("parquet", "arrow", "json", "bytes", "compressed", "pickle", "literal")
 """The names that cannot be registered."""
 
+CODECS = {
+    "zstd": '"parquet/zstd" or "compressed(zstd)/json"',
+    "gzip": '"parquet/gzip" or "compressed(gzip)/json"',
+    "lz4": '"parquet/lz4", "arrow/lz4" or "compressed(lz4)/json"',
+    "snappy": '"parquet/snappy"',
+    "bzip2": '"compressed(bzip2)/json"',
+    "xz": '"compressed(xz)/json"',
+}
+"""The codecs, whose names are sometimes taken for serializers, and how each is chosen."""
+
 DEFAULT_EXTENSION = "bin"
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
@@ -58,6 +68,19 @@ def register(serializer_class: Any = None, *, replace: bool = False) -> Any:
     Registering the same class again changes nothing; another class takes a name over only with `replace=True`.
     Whoever reads what it wrote has to register it, too.
 
+    >>> import coldframe
+    >>> @coldframe.register_serializer
+    ... class Shout:
+    ...     name = "shout"
+    ...     def dumps(self, value):
+    ...         return value.upper().encode()
+    ...     def loads(self, data):
+    ...         return data.decode()
+    >>> store = coldframe.Store("memory://")
+    >>> reference = store.put("greeting", "hello", serializer="shout")
+    >>> store.get("greeting")
+    'HELLO'
+
     Raises `InvalidInputError` for a class that is no serializer, a name that cannot be one, and a name that is taken.
     """
     if serializer_class is None:
@@ -69,7 +92,8 @@ def register(serializer_class: Any = None, *, replace: bool = False) -> Any:
         if present is not None and present is not serializer_class and not replace:
             raise InvalidInputError(
                 f"there is a serializer `{name}` already: {_class_text(present)}",
-                hint=f"choose another name, or replace it: register({class_name(serializer_class)}, replace=True)",
+                hint="choose another name, or replace it: "
+                f"coldframe.register_serializer({class_name(serializer_class)}, replace=True)",
             )
         _registered[name] = serializer_class
     return serializer_class
@@ -100,9 +124,13 @@ def missing(name: str) -> MissingSerializerError:
 
     with _lock:
         names = [*BUILT_IN, *_registered]
-    similar = difflib.get_close_matches(name, [known for known in names if known != "literal"], n=1)
-    how = "register its class in this process first: coldframe.register(TheClass)"
-    hint = f"did you mean `{similar[0]}`? Otherwise {how}" if similar else how
+    similar = difflib.get_close_matches(name, [known for known in names if known != "literal"], n=1, cutoff=0.45)
+    listed = ", ".join(known for known in names if known != "literal")
+    hint = f"there are {listed}; register your own class in this process first: coldframe.register_serializer(TheClass)"
+    if name in CODECS:
+        hint = f"that is a codec: choose serializer={CODECS[name]}"
+    elif similar:
+        hint = f"did you mean `{similar[0]}`? Otherwise {hint}"
     return MissingSerializerError(f"there is no serializer {show(name)} here", hint=hint)
 
 
@@ -111,8 +139,8 @@ def check_class(serializer_class: object) -> None:
     if not isinstance(serializer_class, type):
         instance_of = class_name(type(serializer_class))
         raise InvalidInputError(
-            f"register takes a class, and this is an instance of `{instance_of}`",
-            hint=f"give the class itself: register({instance_of})",
+            f"register_serializer takes a class, and this is an instance of `{instance_of}`",
+            hint=f"give the class itself: coldframe.register_serializer({instance_of})",
         )
     called = class_name(serializer_class)
     name: object = getattr(serializer_class, "name", None)

@@ -228,7 +228,8 @@ class Scan:
     def to_duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, of the default connection unless one is given.
 
-        Each execution of the relation reads the stored rows again; nothing is kept in memory.
+        Each execution of the relation reads the stored rows again; nothing is kept in memory. Types that Arrow does
+        not know (HUGEINT, ENUM, UUID, BIT, …) are cast back to what was put. Raises UnsupportedError for a float16.
         """
         frames.require("duckdb", "for `to_duckdb()`", "use `to_arrow()`")
         from coldframe.frames.duckdb import relation
@@ -236,7 +237,9 @@ class Scan:
         # Else a wrong column would be told by DuckDB, in its own words.
         self._names()
         self._open()
-        return relation(self, connection)
+        source = self._source()
+        types = source.get("types", {}) if source.get("library") == "duckdb" else {}
+        return relation(self, connection, self.schema, types)
 
     def lazy(self) -> polars.LazyFrame:
         """A polars LazyFrame over the stored rows: only the columns and the first rows that a query needs are read.

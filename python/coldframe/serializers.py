@@ -331,7 +331,7 @@ def _instance(serializer: Any) -> Any:
         registration.check_class(type(serializer))
         raise InvalidInputError(
             f"serializer: `{name}` is not registered, so nobody could read what it writes",
-            hint=f"register it first: coldframe.register({name})",
+            hint=f"register it first: coldframe.register_serializer({name})",
         )
     raise InvalidInputError(
         f"serializer: {show(serializer)} is no serializer",

@@ -104,8 +104,8 @@ class Store:
         """Persists a value as the next version of a key, and returns the reference to it.
 
         Frames of pandas, polars, pyarrow and DuckDB, and whatever gives Arrow streams, arrays, or batches one by one,
-        are streamed in bounded memory. JSON values that come back equal, bytes, None, True and False are taken as well;
-        all else needs a serializer to be chosen.
+        are streamed in bounded memory. JSON values that come back equal, bytes, None, True and False are taken as well,
+        and pydantic models, with a LossyWarning; all else needs a serializer to be chosen.
 
         Args:
             key: A path-like name, such as ``etl/2026-11-20/trips``.
@@ -232,6 +232,10 @@ class Store:
     def versions(self, key: str) -> Versions:
         """Every version of a key, the newest first, deleted ones too."""
         check_required_text("key", key)
+        name, named = _split(key)
+        if named is not None:
+            hint = f"store.versions({name!r}); or store.reference({key!r}) for that version alone"
+            raise InvalidInputError(f"key: {key} names version {named}, and versions are those of a key", hint=hint)
         return Versions(key, self._native.versions(key), self)
 
     def show(self, what: str | ResultReference, *, version: int | None = None) -> Card:
@@ -259,11 +263,14 @@ class Store:
         check_number("version", version, 1)
         check_text("reason", reason)
         check_flag("force", force)
-        name, at, digits = key.rpartition("@")
-        if at and digits.isascii() and digits.isdigit():
-            if version is not None and version != int(digits):
-                raise InvalidInputError(f"key: {key} names another version than version={version}")
-            key, version = name, int(digits)
+        name, named = _split(key)
+        if named is not None:
+            if version is not None and version != named:
+                raise InvalidInputError(
+                    f"key: {key} names another version than version={version}",
+                    hint=f"say it once: {key!r} alone, or {name!r} with version={version}",
+                )
+            key, version = name, named
         return self._native.delete(key, version, force, reason)
 
     def exists(self, what: str | ResultReference) -> bool:
@@ -300,6 +307,12 @@ class Store:
             if not isinstance(what, str) or as_of is not None:
                 raise InvalidInputError("version: it belongs to a key alone, without as_of")
             check_number("version", version, 1)
+            key, named = _split(what)
+            if named is not None:
+                raise InvalidInputError(
+                    f"key: {what} names a version, and version={version} was given as well",
+                    hint=f"say it once: {what!r} alone, or {key!r} with version={version}",
+                )
             what = f"{what}@{version}"
         moment = None
         if as_of is not None:
@@ -393,6 +406,12 @@ def _option(name: str, value: object) -> str:
 def _check_what(what: object) -> None:
     if not isinstance(what, (str, ResultReference)):
         raise WrongTypeError(f"a key or a reference is expected, and this is a {type(what).__qualname__}")
+
+
+def _split(what: str) -> tuple[str, int | None]:
+    """``KEY@N`` taken apart; None where no version is named."""
+    key, at, digits = what.rpartition("@")
+    return (key, int(digits)) if at and digits.isascii() and digits.isdigit() else (what, None)
 
 
 def _native(what: str | ResultReference) -> str | _coldframe.Reference:

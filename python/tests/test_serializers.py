@@ -404,13 +404,13 @@ def test_who_has_not_registered_it_is_told_how() -> None:
     ):
         with pytest.raises(MissingSerializerError, match='there is no serializer "far-away" here') as caught:
             call()
-        assert "coldframe.register(" in (caught.value.hint or "")
+        assert "coldframe.register_serializer(" in (caught.value.hint or "")
     with pytest.raises(MissingSerializerError) as caught:
         resolve("parket")
     assert (caught.value.hint or "").startswith("did you mean `parquet`?")
     with pytest.raises(InvalidInputError, match="`Reversed` is not registered") as unregistered:
         resolve(Reversed())
-    assert "coldframe.register(Reversed)" in (unregistered.value.hint or "")
+    assert "coldframe.register_serializer(Reversed)" in (unregistered.value.hint or "")
 
 
 @pytest.mark.parametrize(
