@@ -12,7 +12,7 @@ from typing import Any
 
 from coldframe import _coldframe, frames, json_values, serializers, values
 from coldframe.arguments import check_flag, check_number, check_text
-from coldframe.errors import InvalidInputError, LossyError, LossyWarning, WrongTypeError
+from coldframe.errors import InvalidInputError, LossyError, LossyWarning, UnsupportedError, WrongTypeError
 from coldframe.frames import Prepared
 from coldframe.serializers import CoreChoice, PythonChoice
 
@@ -111,6 +111,8 @@ def _content(value: Any, choice: CoreChoice | None, wanted: Wanted) -> tuple[Con
             wanted.source = json.dumps(frame.source)
             losses = list(frame.losses)
             wanted.lossy = json.dumps(losses)
+            if choice is None or choice.holds == "parquet":
+                _check_categories(frame)
             return Content(_table(frame), frame.rows), losses
     holds = choice.holds if choice is not None else None
     if holds == "json" or (holds is None and kind in ("json", "literal")):
@@ -128,6 +130,19 @@ def _content(value: Any, choice: CoreChoice | None, wanted: Wanted) -> tuple[Con
         f"value: serializer `{holds}` holds tables, and this is a {type(value).__qualname__}",
         hint='put a frame, or choose "json", "bytes" or "pickle"',
     )
+
+
+def _check_categories(frame: Prepared) -> None:
+    """Refuses, in pandas' words, the categories of intervals that were too many to be stored as text."""
+    for name, dtype in frame.source.get("dtypes", {}).items() if frame.source.get("library") == "pandas" else ():
+        if isinstance(dtype, dict) and isinstance(dtype.get("category"), dict) and "interval" in dtype["category"]:
+            raise UnsupportedError(
+                f"column `{name}`: its categories are intervals, more than 1,000 or of no plain numbers or times, "
+                "and Parquet has no such categories",
+                hint=f"make it a column of intervals with df[{name!r}].astype(df[{name!r}].cat.categories.dtype), "
+                'or put it with serializer="arrow"',
+                operation="put",
+            )
 
 
 def _table(frame: Prepared) -> _coldframe.Content:

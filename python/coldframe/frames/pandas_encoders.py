@@ -146,13 +146,21 @@ def _arrow(values: Any, dtype: pd.ArrowDtype) -> Encoder:
 
 
 def _categorical(values: pd.Categorical, dtype: pd.CategoricalDtype, place: str) -> Encoder:
+    import pandas as pd
     import pyarrow as pa
 
+    from coldframe.frames.pandas_intervals import describe_intervals
     from coldframe.frames.pandas_labels import index_details
 
     categories = as_array(dtype.categories)
     inner = encoder_for(categories, f"the categories of {place}")
-    dictionary = inner.encode(categories)
+    category, dictionary = inner.descriptor, None
+    if isinstance(dtype.categories.dtype, pd.IntervalDtype):
+        intervals = describe_intervals(categories, f"the categories of {place}")
+        if intervals is not None:
+            category, dictionary = {"intervals": intervals}, pa.array(intervals["text"], pa.string())
+    if dictionary is None:
+        dictionary = inner.encode(categories)
     if isinstance(dictionary, pa.ExtensionArray):
         # The descriptor tells periods and intervals; few readers know dictionaries of an extension type.
         dictionary = dictionary.storage
@@ -164,7 +172,7 @@ def _categorical(values: pd.Categorical, dtype: pd.CategoricalDtype, place: str)
         indices = pa.array(codes, index_type, mask=codes == -1)
         return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=bool(dtype.ordered), safe=False)
 
-    descriptor = {"category": inner.descriptor, "ordered": bool(dtype.ordered)}
+    descriptor = {"category": category, "ordered": bool(dtype.ordered)}
     descriptor.update(index_details(dtype.categories, f"the categories of {place}", inner.losses))
     return Encoder(arrow, descriptor, encode, values.codes.dtype.itemsize, losses=inner.losses)
 
