@@ -61,7 +61,9 @@ def _object_slice(part: np.ndarray[Any, Any], name: str, arrow: pa.DataType) -> 
             pa.array(offsets), pa.array(items, arrow.value_type, from_pandas=False), mask=pa.array(absent)
         )
     if name == "numpy":
-        absent = np.fromiter((v is None or v is pd.NA or v is pd.NaT for v in part), dtype=bool, count=len(part))
+        own = np.dtype(arrow.to_pandas_dtype()).type
+        # A NaN of the column's own type is a value; a float's stands for a missing one.
+        absent = np.fromiter((type(v) is not own and is_missing(v) for v in part), dtype=bool, count=len(part))
         filled = np.where(absent, 0, part).astype(arrow.to_pandas_dtype())
         return pa.array(filled, arrow, mask=absent, from_pandas=False)
     if name in ("Timestamp", "Timedelta"):

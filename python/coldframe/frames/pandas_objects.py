@@ -85,7 +85,7 @@ def _types_and_missing(values: Callable[[], Iterable[Any]]) -> tuple[set[type], 
             missing.append(name)
     for kind in (float, np.float64):
         # A column of floats alone keeps its NaNs as values; among others they mean "missing", as pandas has it.
-        if kind in types and types - {float, np.float64} and _only_nan(values, kind):
+        if kind in types and len(types) > 1 and _only_nan(values, kind):
             types.discard(kind)
             missing.append("nan")
     return types, list(dict.fromkeys(missing))
@@ -132,7 +132,8 @@ def _kind_of(types: set[type], values: Callable[[], Iterable[Any]], place: str) 
         return ObjectKind("nested", _nested(kind, values, place, losses), losses=losses)
     if kind is np.ndarray:
         return _arrays(values, place)
-    if issubclass(kind, (np.bool_, np.integer, np.floating)) and np.dtype(kind).itemsize <= 8:
+    # A timedelta64 is an np.integer too.
+    if issubclass(kind, np.generic) and np.dtype(kind).kind in "biuf" and np.dtype(kind).itemsize <= 8:
         return ObjectKind("numpy", pa.from_numpy_dtype(np.dtype(kind)), details={"dtype": np.dtype(kind).name})
     raise WrongTypeError(_no_arrow_type(kind, place))
 
@@ -154,6 +155,11 @@ def _no_arrow_type(kind: type, place: str) -> str:
         "frozenset": "convert it with .map(sorted)",
         "Period": "convert it with .infer_objects() or .astype('period[D]')",
         "Interval": "convert it with .infer_objects()",
+        "datetime64": "convert it with pd.to_datetime(...)",
+        "timedelta64": "convert it with pd.to_timedelta(...)",
+        "str_": "convert it with .map(str, na_action='ignore')",
+        "bytes_": "convert it with .map(bytes, na_action='ignore')",
+        "longdouble": "convert it with .astype('float64')",
         "complex": "store its real and imaginary parts as two columns",
     }
     way = ways.get(kind.__name__, "convert it to str, numbers, lists or dicts, or drop it")
