@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from coldframe.frames.pandas_places import Place
+
 MOST = 1000
 """So many intervals are told in JSON; `pandas.cut` rarely makes a hundred."""
 
 
-def describe_intervals(values: pd.arrays.IntervalArray, place: str) -> dict[str, Any] | None:
+def describe_intervals(values: pd.arrays.IntervalArray, place: Place) -> dict[str, Any] | None:
     """Intervals without missing ones as JSON: their text, both ends exactly, which are closed, and the ends' type.
 
     Ends are integers, floats in hexadecimal, or the integers of times, whose unit and zone are in the type. None where

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from coldframe.frames.pandas_places import Place
 
-def object_encoder(values: np.ndarray[Any, Any], place: str) -> Encoder:
+
+def object_encoder(values: np.ndarray[Any, Any], place: Place) -> Encoder:
     """The encoder of an object array; all its values are looked at. Raises as `encoder_for` does."""
     import pyarrow as pa
 
