@@ -12,7 +12,7 @@ from typing import Any
 
 from coldframe import _coldframe, frames, json_values, serializers, values
 from coldframe.arguments import check_flag, check_number, check_text
-from coldframe.errors import InvalidInputError, LossyError, LossyWarning, WrongTypeError
+from coldframe.errors import InvalidInputError, LossyError, LossyWarning, UnsupportedError, WrongTypeError
 from coldframe.frames import Prepared
 from coldframe.serializers import CoreChoice, PythonChoice
 
@@ -49,7 +49,7 @@ class Wanted:
         if self.metadata is not None:
             if not isinstance(self.metadata, Mapping):
                 raise WrongTypeError(f"metadata: a dict is expected, and this is a {type(self.metadata).__qualname__}")
-            self.metadata = json_values.dump(dict(self.metadata))
+            self.metadata = _metadata_text(self.metadata)
         self._set_expiry(self.expires)
 
     def _set_expiry(self, expires: Any) -> None:
@@ -67,6 +67,18 @@ class Wanted:
         else:
             hint = 'a timedelta, text such as "7d", or a datetime with a zone'
             raise WrongTypeError(f"expires: this is a {type(expires).__qualname__}", hint=hint)
+
+
+def _metadata_text(metadata: Mapping[Any, Any]) -> str:
+    """The JSON text of metadata. No serializer can help it, and its errors name the argument."""
+    try:
+        return json_values.dump(dict(metadata))
+    except UnsupportedError as error:
+        hint = (
+            "convert it: metadata holds None, bool, int of 64 bits, finite float, str, lists, and dicts with str keys, "
+            f"at most {json_values.DEEPEST} deep"
+        )
+        raise UnsupportedError(f"metadata{error.message.removeprefix('value')}", hint=hint) from None
 
 
 def _seconds(text: str) -> float:
@@ -98,8 +110,10 @@ def prepare(store: _coldframe.Store, key: str, value: Any, serializer: Any, want
         wanted.serializer = choice.text
     content, losses = _content(value, choice, wanted)
     if content.content.schema is not None:
-        losses = [*losses, *json.loads(store.losses(content.content, wanted.serializer))]
-    _tell(key, losses, wanted.strict)
+        by_serializer = json.loads(store.losses(content.content, wanted.serializer))
+        _tell(key, [*losses, *by_serializer], wanted.strict, keeps="arrow" if by_serializer else "pickle")
+    else:
+        _tell(key, losses, wanted.strict, keeps="pickle")
     return content
 
 
@@ -111,6 +125,8 @@ def _content(value: Any, choice: CoreChoice | None, wanted: Wanted) -> tuple[Con
             wanted.source = json.dumps(frame.source)
             losses = list(frame.losses)
             wanted.lossy = json.dumps(losses)
+            if choice is None or choice.holds == "parquet":
+                _check_categories(frame)
             return Content(_table(frame), frame.rows), losses
     holds = choice.holds if choice is not None else None
     if holds == "json" or (holds is None and kind in ("json", "literal")):
@@ -130,6 +146,19 @@ def _content(value: Any, choice: CoreChoice | None, wanted: Wanted) -> tuple[Con
     )
 
 
+def _check_categories(frame: Prepared) -> None:
+    """Refuses, in pandas' words, the categories of intervals that were too many to be stored as text."""
+    for name, dtype in frame.source.get("dtypes", {}).items() if frame.source.get("library") == "pandas" else ():
+        if isinstance(dtype, dict) and isinstance(dtype.get("category"), dict) and "interval" in dtype["category"]:
+            raise UnsupportedError(
+                f"column `{name}`: its categories are intervals, more than 1,000 or of no plain numbers or times, "
+                "and Parquet has no such categories",
+                hint=f"make it a column of intervals with df[{name!r}].astype(df[{name!r}].cat.categories.dtype), "
+                'or put it with serializer="arrow"',
+                operation="put",
+            )
+
+
 def _table(frame: Prepared) -> _coldframe.Content:
     if frame.stream is not None:
         return _coldframe.Content.from_stream(frame.stream, one_shot=frame.one_shot)
@@ -138,12 +167,13 @@ def _table(frame: Prepared) -> _coldframe.Content:
     return _coldframe.Content.from_batches(frame.schema, frame.batches or iter(()))
 
 
-def _tell(key: str, losses: list[dict[str, Any]], strict: bool) -> None:
+def _tell(key: str, losses: list[dict[str, Any]], strict: bool, keeps: str) -> None:
     if not losses:
         return
     told = "; ".join(_told(loss) for loss in losses)
     if strict:
-        hint = 'convert it, choose a serializer that keeps it (serializer="arrow" keeps most), or put without strict'
+        way = 'serializer="arrow" keeps most' if keeps == "arrow" else 'serializer="pickle" keeps Python objects whole'
+        hint = f"convert it, choose a serializer that keeps it ({way}), or put without strict"
         raise LossyError(f"this would be lost on the way and back: {told}", hint=hint, operation="put", subject=key)
     warnings.warn(f"put {key} loses: {told}", LossyWarning, stacklevel=4)
 

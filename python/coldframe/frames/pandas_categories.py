@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from coldframe.errors import InvalidInputError
 from coldframe.frames.pandas_decoders import decoder_for, index_of
+from coldframe.frames.pandas_intervals import restore_intervals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +19,7 @@ class Categories:
 
     def __init__(self, descriptor: Mapping[str, Any], arrow: pa.DataType, rows: int, place: str) -> None:
         import numpy as np
+        import pyarrow as pa
 
         self._descriptor, self._type, self._place = descriptor, arrow, place
         width = arrow.index_type.bit_width
@@ -24,6 +27,11 @@ class Categories:
         self._codes = np.empty(rows, dtype=f"int{signed}")
         self._at = 0
         self._dictionary: pa.Array | None = None
+        category = descriptor["category"]
+        self._intervals = category.get("intervals") if isinstance(category, Mapping) else None
+        if self._intervals is not None:
+            # Known from the start, since a file may hold only the categories that its rows have.
+            self._dictionary = pa.array(self._intervals["text"], arrow.value_type)
 
     def append(self, values: pa.Array) -> None:
         """Copies the codes of the next rows to their place."""
@@ -61,24 +69,34 @@ class Categories:
         return moved
 
     def finish(self) -> Any:
-        """A Categorical."""
+        """A Categorical. Raises ValueError where there are other values than the intervals that were stored."""
         import pandas as pd
 
         from coldframe.frames.pandas_labels import with_details
 
-        descriptor = self._descriptor
+        categories = with_details(index_of(self._categories()), self._descriptor)
+        dtype = pd.CategoricalDtype(categories, ordered=self._descriptor["ordered"])
+        return pd.Categorical.from_codes(self._codes, dtype=dtype, validate=False)
+
+    def _categories(self) -> Any:
         dictionary = self._dictionary
         if dictionary is None:
             import pyarrow as pa
 
             dictionary = pa.array([], self._type.value_type)
+        if self._intervals is not None:
+            known = len(self._intervals["text"])
+            if len(dictionary) > known:
+                raise InvalidInputError(
+                    f"{self._place} holds {dictionary[known].as_py()!r}, which is none of the {known} intervals that "
+                    "were stored as its categories: read it as a table of pyarrow"
+                )
+            return restore_intervals(self._intervals)
         decoder = decoder_for(
-            descriptor["category"], dictionary.type, len(dictionary), f"the categories of {self._place}"
+            self._descriptor["category"], dictionary.type, len(dictionary), f"the categories of {self._place}"
         )
         decoder.append(dictionary)
-        categories = with_details(index_of(decoder.finish()), descriptor)
-        dtype = pd.CategoricalDtype(categories, ordered=descriptor["ordered"])
-        return pd.Categorical.from_codes(self._codes, dtype=dtype, validate=False)
+        return decoder.finish()
 
 
 def _distinct(values: pa.Array) -> bool:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from coldframe.frames.pandas_places import Place
+
 BLOCK = 1024
 """Rows whose bytes are estimated together, for columns of values of different sizes."""
 
@@ -35,7 +37,7 @@ class Encoder:
     """What does not come back, each a phrase."""
 
 
-def encoder_for(values: Any, place: str) -> Encoder:
+def encoder_for(values: Any, place: Place) -> Encoder:
     """The encoder of an array of pandas or NumPy; object arrays are looked through for it.
 
     ``place`` is how errors call the column. Raises TypeError for values that no Arrow type holds exactly, and
@@ -83,7 +85,7 @@ def one_array(values: Any) -> pa.Array:
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
 
 
-def _numpy(values: np.ndarray[Any, Any], dtype: np.dtype[Any], place: str) -> Encoder:
+def _numpy(values: np.ndarray[Any, Any], dtype: np.dtype[Any], place: Place) -> Encoder:
     import pyarrow as pa
 
     if dtype.kind == "O":
@@ -145,14 +147,22 @@ def _arrow(values: Any, dtype: pd.ArrowDtype) -> Encoder:
     return Encoder(arrow, "arrow", encode, block_bytes=_blocks_of_arrow(values._pa_array))
 
 
-def _categorical(values: pd.Categorical, dtype: pd.CategoricalDtype, place: str) -> Encoder:
+def _categorical(values: pd.Categorical, dtype: pd.CategoricalDtype, place: Place) -> Encoder:
+    import pandas as pd
     import pyarrow as pa
 
+    from coldframe.frames.pandas_intervals import describe_intervals
     from coldframe.frames.pandas_labels import index_details
 
     categories = as_array(dtype.categories)
-    inner = encoder_for(categories, f"the categories of {place}")
-    dictionary = inner.encode(categories)
+    inner = encoder_for(categories, place.categories())
+    category, dictionary = inner.descriptor, None
+    if isinstance(dtype.categories.dtype, pd.IntervalDtype):
+        intervals = describe_intervals(categories, place.categories())
+        if intervals is not None:
+            category, dictionary = {"intervals": intervals}, pa.array(intervals["text"], pa.string())
+    if dictionary is None:
+        dictionary = inner.encode(categories)
     if isinstance(dictionary, pa.ExtensionArray):
         # The descriptor tells periods and intervals; few readers know dictionaries of an extension type.
         dictionary = dictionary.storage
@@ -164,12 +174,12 @@ def _categorical(values: pd.Categorical, dtype: pd.CategoricalDtype, place: str)
         indices = pa.array(codes, index_type, mask=codes == -1)
         return pa.DictionaryArray.from_arrays(indices, dictionary, ordered=bool(dtype.ordered), safe=False)
 
-    descriptor = {"category": inner.descriptor, "ordered": bool(dtype.ordered)}
+    descriptor = {"category": category, "ordered": bool(dtype.ordered)}
     descriptor.update(index_details(dtype.categories, f"the categories of {place}", inner.losses))
     return Encoder(arrow, descriptor, encode, values.codes.dtype.itemsize, losses=inner.losses)
 
 
-def _zoned(dtype: pd.DatetimeTZDtype, place: str) -> Encoder:
+def _zoned(dtype: pd.DatetimeTZDtype, place: Place) -> Encoder:
     import pyarrow as pa
 
     from coldframe.frames.pandas_timezones import arrow_name, describe
@@ -210,7 +220,7 @@ def _period(dtype: pd.PeriodDtype) -> Encoder:
     return Encoder(arrow, {"period": frequency}, encode)
 
 
-def _interval(values: Any, dtype: pd.IntervalDtype, place: str) -> Encoder:
+def _interval(values: Any, dtype: pd.IntervalDtype, place: Place) -> Encoder:
     import pandas as pd
     import pyarrow as pa
     from pandas.core.arrays.arrow.extension_types import ArrowIntervalType
@@ -229,7 +239,7 @@ def _interval(values: Any, dtype: pd.IntervalDtype, place: str) -> Encoder:
     return Encoder(arrow, {"interval": side.descriptor, "closed": values.closed}, encode, 16.0, losses=side.losses)
 
 
-def _sparse(values: Any, dtype: pd.SparseDtype, place: str) -> Encoder:
+def _sparse(values: Any, dtype: pd.SparseDtype, place: Place) -> Encoder:
     import numpy as np
 
     dense = encoder_for(np.empty(0, dtype.subtype) if dtype.subtype.kind != "O" else np.asarray(values), place)

@@ -82,9 +82,10 @@ def _refuse_duplicates(columns: pd.Index[Any]) -> None:
 
 def _column(series: pd.Series[Any], stored: str, label: Any) -> _Column:
     from coldframe.frames.pandas_encoders import as_array, encoder_for
+    from coldframe.frames.pandas_places import column_place
 
     values = as_array(series)
-    return _Column(stored, values, encoder_for(values, f"column `{label}`"))
+    return _Column(stored, values, encoder_for(values, column_place(label)))
 
 
 def _index(
@@ -96,6 +97,7 @@ def _index(
     from coldframe.frames.pandas_encoders import as_array, encoder_for
     from coldframe.frames.pandas_index import Level
     from coldframe.frames.pandas_labels import encode_label, index_details, level_frequencies, stored_name
+    from coldframe.frames.pandas_places import index_place
 
     details: dict[str, Any] = {}
     if any(name is not None and type(name) is not str for name in index.names):
@@ -120,7 +122,7 @@ def _index(
         while stored in taken:
             stored = f"__index_level_{at}__" if stored != f"__index_level_{at}__" else f"{stored}_"
         taken.add(stored)
-        place = "the index" if index.nlevels == 1 else f"level {at} of the index"
+        place = index_place(at if isinstance(index, pd.MultiIndex) else None)
         if isinstance(index, pd.MultiIndex):
             level = Level(as_array(index.levels[at]), index.codes[at])
             columns.append(_Column(stored, level, level.encoder(place)))

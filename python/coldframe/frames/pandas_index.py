@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from coldframe.frames.pandas_encoders import Encoder
+    from coldframe.frames.pandas_places import Place
 
 # A missing value of a level is in its codes, so that these never need a mask.
 _NUMPY_INTEGERS = ("bool", *(f"{sign}int{width}" for sign in ("", "u") for width in (8, 16, 32, 64)))
@@ -30,7 +31,7 @@ class Level:
     def __getitem__(self, rows: slice) -> Level:
         return Level(self.values, self.codes[rows])
 
-    def encoder(self, place: str) -> Encoder:
+    def encoder(self, place: Place) -> Encoder:
         """The encoder of the level: that of its values, with a null where a row has none."""
         from dataclasses import replace
 

@@ -167,10 +167,11 @@ def _encode_index(index: pd.Index[Any], losses: list[str], *, strings_are_known:
     import pyarrow as pa
 
     from coldframe.frames.pandas_encoders import as_array, encoder_for
+    from coldframe.frames.pandas_places import labels_place
 
     values = as_array(index)
     try:
-        encoder = encoder_for(values, "the column labels")
+        encoder = encoder_for(values, labels_place())
     except TypeError:
         return {"labels": [encode_label(label, "in df.columns") for label in index]}
     losses.extend(encoder.losses)

@@ -40,6 +40,8 @@ class Objects:
         return self._out
 
     def _objects(self, values: pa.Array) -> Any:
+        import numpy as np
+
         name = self._name
         if name == "none":
             return [self._missing] * len(values)
@@ -58,7 +60,9 @@ class Objects:
         if name in ("Timestamp", "Timedelta"):
             return self._instants(values)
         if name == "numpy":
-            return values.fill_null(0).to_numpy(zero_copy_only=False).astype(self._descriptor["dtype"], copy=False)
+            dtype = np.dtype(self._descriptor["dtype"])
+            filled = values.fill_null(False if dtype.kind == "b" else 0).to_numpy(zero_copy_only=False)
+            return filled.astype(dtype, copy=False)
         if name == "array":
             return self._arrays(values)
         if name == "natural":

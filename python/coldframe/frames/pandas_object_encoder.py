@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from coldframe.frames.pandas_places import Place
 
-def object_encoder(values: np.ndarray[Any, Any], place: str) -> Encoder:
+
+def object_encoder(values: np.ndarray[Any, Any], place: Place) -> Encoder:
     """The encoder of an object array; all its values are looked at. Raises as `encoder_for` does."""
     import pyarrow as pa
 
@@ -61,7 +63,9 @@ def _object_slice(part: np.ndarray[Any, Any], name: str, arrow: pa.DataType) -> 
             pa.array(offsets), pa.array(items, arrow.value_type, from_pandas=False), mask=pa.array(absent)
         )
     if name == "numpy":
-        absent = np.fromiter((v is None or v is pd.NA or v is pd.NaT for v in part), dtype=bool, count=len(part))
+        own = np.dtype(arrow.to_pandas_dtype()).type
+        # A NaN of the column's own type is a value; a float's stands for a missing one.
+        absent = np.fromiter((type(v) is not own and is_missing(v) for v in part), dtype=bool, count=len(part))
         filled = np.where(absent, 0, part).astype(arrow.to_pandas_dtype())
         return pa.array(filled, arrow, mask=absent, from_pandas=False)
     if name in ("Timestamp", "Timedelta"):

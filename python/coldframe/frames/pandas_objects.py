@@ -15,6 +15,8 @@ from coldframe.errors import InvalidInputError, WrongTypeError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from coldframe.frames.pandas_places import Place
+
 _PICKLE = "put it with serializer='pickle'"
 _PLAIN = {
     str: "str",
@@ -50,7 +52,7 @@ class ObjectKind:
         return {"object": self.name, "missing": self.missing, **self.details}
 
 
-def look_at(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
+def look_at(values: Callable[[], Iterable[Any]], place: Place) -> ObjectKind:
     """Finds out what the values are.
 
     ``values`` gives a fresh iterable at each call; ``place`` is how errors call the column, such as "column `x`".
@@ -85,7 +87,7 @@ def _types_and_missing(values: Callable[[], Iterable[Any]]) -> tuple[set[type], 
             missing.append(name)
     for kind in (float, np.float64):
         # A column of floats alone keeps its NaNs as values; among others they mean "missing", as pandas has it.
-        if kind in types and types - {float, np.float64} and _only_nan(values, kind):
+        if kind in types and len(types) > 1 and _only_nan(values, kind):
             types.discard(kind)
             missing.append("nan")
     return types, list(dict.fromkeys(missing))
@@ -95,7 +97,7 @@ def _only_nan(values: Callable[[], Iterable[Any]], kind: type) -> bool:
     return all(value != value for value in values() if type(value) is kind)
 
 
-def _kind_of(types: set[type], values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
+def _kind_of(types: set[type], values: Callable[[], Iterable[Any]], place: Place) -> ObjectKind:
     import numpy as np
     import pandas as pd
     import pyarrow as pa
@@ -132,31 +134,37 @@ def _kind_of(types: set[type], values: Callable[[], Iterable[Any]], place: str) 
         return ObjectKind("nested", _nested(kind, values, place, losses), losses=losses)
     if kind is np.ndarray:
         return _arrays(values, place)
-    if issubclass(kind, (np.bool_, np.integer, np.floating)) and np.dtype(kind).itemsize <= 8:
+    # A timedelta64 is an np.integer too.
+    if issubclass(kind, np.generic) and np.dtype(kind).kind in "biuf" and np.dtype(kind).itemsize <= 8:
         return ObjectKind("numpy", pa.from_numpy_dtype(np.dtype(kind)), details={"dtype": np.dtype(kind).name})
     raise WrongTypeError(_no_arrow_type(kind, place))
 
 
-def _clash(types: Iterable[type], place: str) -> str:
+def _clash(types: Iterable[type], place: Place) -> str:
     names = sorted(_name(kind) for kind in types)
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
-    column = place.partition("`")[2].rpartition("`")[0]
-    way = f"convert it with df[{column!r}].astype(str)" if column else "convert its values with .map(str)"
-    return f"{place} holds {listed}: {way}, or {_PICKLE}"
+    return f"{place} holds {listed}: {place.to_text}, or {_PICKLE}"
 
 
-def _no_arrow_type(kind: type, place: str) -> str:
+def _no_arrow_type(kind: type, place: Place) -> str:
+    column = place.column
     ways = {
-        "tuple": "convert it with .map(list)",
-        "bytearray": "convert it with .map(bytes)",
-        "memoryview": "convert it with .map(bytes)",
-        "set": "convert it with .map(sorted)",
-        "frozenset": "convert it with .map(sorted)",
-        "Period": "convert it with .infer_objects() or .astype('period[D]')",
-        "Interval": "convert it with .infer_objects()",
+        "tuple": f"convert it with {column}.map(list)",
+        "bytearray": f"convert it with {column}.map(bytes)",
+        "memoryview": f"convert it with {column}.map(bytes)",
+        "set": f"convert it with {column}.map(sorted)",
+        "frozenset": f"convert it with {column}.map(sorted)",
+        "Period": f"convert it with {column}.infer_objects() or {column}.astype('period[D]')",
+        "Interval": f"convert it with {column}.infer_objects()",
+        "datetime64": f"convert it with pd.to_datetime({column})",
+        "timedelta64": f"convert it with pd.to_timedelta({column})",
+        "str_": f"convert it with {column}.map(str, na_action='ignore')",
+        "bytes_": f"convert it with {column}.map(bytes, na_action='ignore')",
+        "longdouble": f"convert it with {column}.astype('float64')",
         "complex": "store its real and imaginary parts as two columns",
     }
-    way = ways.get(kind.__name__, "convert it to str, numbers, lists or dicts, or drop it")
+    otherwise = "convert it to str, numbers, lists or dicts, or drop it"
+    way = place.to_text if column is None else ways.get(kind.__name__, otherwise)
     return f"{place} holds objects of type {_name(kind)}, which no Arrow type holds exactly: {way}, or {_PICKLE}"
 
 
@@ -168,7 +176,7 @@ def _of_type(values: Callable[[], Iterable[Any]], kind: type) -> Iterator[Any]:
     return (value for value in values() if type(value) is kind)
 
 
-def _integers(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
+def _integers(values: Callable[[], Iterable[Any]], place: Place) -> ObjectKind:
     import pyarrow as pa
 
     low, high = min(_of_type(values, int)), max(_of_type(values, int))
@@ -178,13 +186,11 @@ def _integers(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
         return ObjectKind("int", pa.uint64())
     digits = len(str(max(abs(low), abs(high)))) if max(abs(low), abs(high)) < 10**76 else 77
     if digits > 76:
-        raise InvalidInputError(
-            f"{place} holds an integer of more than 76 digits: convert it with .map(str), or {_PICKLE}"
-        )
+        raise InvalidInputError(f"{place} holds an integer of more than 76 digits: {place.to_text}, or {_PICKLE}")
     return ObjectKind("bigint", pa.decimal128(38, 0) if digits <= 38 else pa.decimal256(76, 0))
 
 
-def _decimals(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
+def _decimals(values: Callable[[], Iterable[Any]], place: Place) -> ObjectKind:
     import pyarrow as pa
 
     whole, scale, exponents, negative_zero = 0, 0, set(), False
@@ -214,7 +220,7 @@ def _decimals(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
     return kind
 
 
-def _times(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
+def _times(values: Callable[[], Iterable[Any]], place: Place) -> ObjectKind:
     import pyarrow as pa
 
     if any(value.tzinfo is not None for value in _of_type(values, datetime.time)):
@@ -230,7 +236,7 @@ def _folds(values: Callable[[], Iterable[Any]], kind: type) -> list[str]:
     )
 
 
-def _one_unit(values: Callable[[], Iterable[Any]], kind: type, place: str) -> str:
+def _one_unit(values: Callable[[], Iterable[Any]], kind: type, place: Place) -> str:
     units = {value.unit for value in _of_type(values, kind)}
     if len(units) > 1:
         raise WrongTypeError(
@@ -241,7 +247,7 @@ def _one_unit(values: Callable[[], Iterable[Any]], kind: type, place: str) -> st
     return unit
 
 
-def _datetimes(kind: type, values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
+def _datetimes(kind: type, values: Callable[[], Iterable[Any]], place: Place) -> ObjectKind:
     import pyarrow as pa
 
     from coldframe.frames.pandas_timezones import arrow_name, describe
@@ -271,7 +277,7 @@ def _zone_of(zone: datetime.tzinfo | None) -> datetime.tzinfo | None:
     return zone
 
 
-def _arrays(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
+def _arrays(values: Callable[[], Iterable[Any]], place: Place) -> ObjectKind:
     import numpy as np
     import pyarrow as pa
 
@@ -296,12 +302,12 @@ def _arrays(values: Callable[[], Iterable[Any]], place: str) -> ObjectKind:
     return ObjectKind("array", pa.list_(pa.from_numpy_dtype(dtype)), details={"dtype": dtype.name})
 
 
-def _nested(kind: type, values: Callable[[], Iterable[Any]], place: str, losses: list[str]) -> pa.DataType:
+def _nested(kind: type, values: Callable[[], Iterable[Any]], place: Place, losses: list[str]) -> pa.DataType:
     import pyarrow as pa
 
     if kind is list:
         items: Callable[[], Iterable[Any]] = lambda: chain.from_iterable(_of_type(values, list))  # noqa: E731
-        return pa.list_(_inside(items, f"a list in {place}", losses))
+        return pa.list_(_inside(items, place.within(f"a list in {place}"), losses))
     orders = dict.fromkeys(map(tuple, _of_type(values, dict)))
     names = dict.fromkeys(chain.from_iterable(orders))
     odd = next((name for name in names if not isinstance(name, str)), None)
@@ -321,11 +327,11 @@ def _nested(kind: type, values: Callable[[], Iterable[Any]], place: str, losses:
     fields = []
     for name in names:
         members: Callable[[], Iterable[Any]] = lambda name=name: (d.get(name) for d in _of_type(values, dict))  # type: ignore[misc]  # noqa: E731
-        fields.append(pa.field(name, _inside(members, f"key `{name}` of a dict in {place}", losses)))
+        fields.append(pa.field(name, _inside(members, place.within(f"key `{name}` of a dict in {place}"), losses)))
     return pa.struct(fields)
 
 
-def _inside(values: Callable[[], Iterable[Any]], place: str, losses: list[str]) -> pa.DataType:
+def _inside(values: Callable[[], Iterable[Any]], place: Place, losses: list[str]) -> pa.DataType:
     kind = look_at(values, place)
     if kind.name == "nested":
         losses.extend(kind.losses)

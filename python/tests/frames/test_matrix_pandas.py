@@ -13,12 +13,10 @@ from round_trip import assert_same
 from test_pandas_conversion import COLUMNS
 
 from coldframe import Store
-from coldframe.errors import LossyError, LossyWarning, UnsupportedError
+from coldframe.errors import LossyError, LossyWarning
 
 _KEYS = (f"pandas/{number}" for number in itertools.count())
 _REFUSED_BY_PARQUET = {"arrow: interval"}
-_NESTED_CATEGORIES = {"category: interval", "category: interval time"}
-"""Categories that are intervals, which Parquet refuses."""
 CATEGORIES = [name for name in COLUMNS if name.startswith("category:")]
 
 
@@ -66,12 +64,6 @@ def test_columns_come_back(shared_store: Store, group: str, serializer: str, row
 @pytest.mark.parametrize("name", CATEGORIES)
 def test_categories_come_back(shared_store: Store, serializer: str, name: str) -> None:
     column = COLUMNS[name]
-    if "parquet" in serializer and name in _NESTED_CATEGORIES:
-        with pytest.raises(UnsupportedError, match="column `x`.* nested") as caught:
-            shared_store.put("refused", column.to_frame("x"), serializer=serializer)
-        assert "arrow" in str(caught.value.hint)
-        assert not shared_store.exists("refused")
-        return
     _comes_back(shared_store, column.to_frame("x"), serializer)
     _comes_back(shared_store, pd.concat([column] * 3, ignore_index=True).to_frame("x").iloc[1:], serializer)
 
@@ -79,8 +71,7 @@ def test_categories_come_back(shared_store: Store, serializer: str, name: str) -
 @pytest.mark.parametrize("serializer", SERIALIZERS)
 @pytest.mark.parametrize("name", CATEGORIES)
 def test_categories_come_back_without_rows(shared_store: Store, serializer: str, name: str) -> None:
-    if not ("parquet" in serializer and name in _NESTED_CATEGORIES):
-        _comes_back(shared_store, COLUMNS[name].iloc[:0].to_frame("x"), serializer)
+    _comes_back(shared_store, COLUMNS[name].iloc[:0].to_frame("x"), serializer)
 
 
 INDEXES: dict[str, pd.Index[Any]] = {
