@@ -276,13 +276,13 @@ class Scan:
         """
         source = self._source()
         kind = (source.get("library"), source.get("kind"))
-        if kind[0] == "pandas":
+        if kind[0] == "pandas" and (eager or kind[1] != "RecordBatchReader"):
             return self.to_pandas()
         if kind[0] == "polars":
             return self.lazy() if kind[1] == "LazyFrame" and not eager else self.to_polars()
         if kind[0] == "duckdb":
             return self.to_duckdb()
-        if kind == ("pyarrow", "RecordBatchReader") and not eager:
+        if kind[1] == "RecordBatchReader" and not eager:
             return frames.require("pyarrow", "to read this result").RecordBatchReader.from_stream(self)
         if kind == ("pyarrow", "RecordBatch"):
             return self._one_batch()
