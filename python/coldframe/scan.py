@@ -140,6 +140,10 @@ class Scan:
         left = max(total - self._offset, 0)
         return left if self._limit is None else min(left, self._limit)
 
+    def _first_row(self) -> int:
+        """The number of the first row that will come, counted from 0."""
+        return self._offset if self._tail is None else (self._open().rows or 0) - self._rows()
+
     @property
     def schema(self) -> Schema:
         """The schema of the columns that were asked for."""
@@ -162,7 +166,7 @@ class Scan:
             if selection.tail is not None:
                 # The first of the last rows are rows by their number.
                 kept = self._rows()
-                selection.offset, selection.limit, selection.tail = (self._open().rows or 0) - kept, kept, None
+                selection.offset, selection.limit, selection.tail = self._first_row(), kept, None
             selection.limit = limit if selection.limit is None else min(limit, selection.limit)
         return self._open().batches(selection)
 
@@ -223,7 +227,7 @@ class Scan:
                     yield rebuilt
                     progress(read, stored)
 
-            return assemble(schema, taken(), rows, source, names)
+            return assemble(schema, taken(), rows, source, names, self._first_row(), self._open().rows)
 
     def to_duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, of the default connection unless one is given.
