@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coldframe import frames
-from coldframe.errors import ColumnNotFoundError, InvalidInputError
+from coldframe.errors import ColdframeError, ColumnNotFoundError, InvalidInputError
 from coldframe.progress import Progress
 from coldframe.schema import Schema
 
@@ -100,14 +100,26 @@ class Scan:
             return None
         if all(isinstance(column, str) for column in self._columns):
             known = Schema(self._schema()).names
-            for column in self._columns:
+            for at, column in enumerate(self._columns):
                 if column not in known:
                     raise no_such_column(column, known, self._name)
+                if column in self._columns[:at]:
+                    hint = "name each column once"
+                    raise InvalidInputError(
+                        f"column `{column}` is asked for twice", hint=hint, operation="scan", subject=self._name
+                    )
             return self._columns
-        schema, source = self._pandas()
+        return self._stored_columns(*self._pandas(), index=False)
+
+    def _stored_columns(self, schema: pyarrow.Schema, source: dict[str, Any], *, index: bool) -> list[str]:
+        """The stored names of the labels that were asked for, with `index` those of a pandas index as well."""
         from coldframe.frames.pandas import stored_columns
 
-        return stored_columns(schema, source, self._columns, index=False)
+        try:
+            return stored_columns(schema, source, self._columns or [], index=index)
+        except ColdframeError as error:
+            error.operation, error.subject = "scan", self._name
+            raise
 
     def _pandas(self) -> tuple[pyarrow.Schema, dict[str, Any]]:
         pyarrow = frames.require("pyarrow", "to read pandas frames")
@@ -208,11 +220,11 @@ class Scan:
         """
         frames.require("pandas", "for `to_pandas()`", "use `to_arrow()`")
         library = frames.require("pyarrow", "for `to_pandas()`", "use `to_polars()`")
-        from coldframe.frames.pandas import assemble, stored_columns
+        from coldframe.frames.pandas import assemble
 
         names, (schema, source) = None, self._pandas()
         if self._columns is not None:
-            names = stored_columns(schema, source, self._columns)
+            names = self._stored_columns(schema, source, index=True)
             schema = library.schema([schema.field(name) for name in names], metadata=schema.metadata)
         rows, read = self._rows(), 0
         with Progress(f"get {self._name}", rows, self._progress) as progress:

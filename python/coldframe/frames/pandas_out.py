@@ -139,7 +139,8 @@ def stored_columns(
     """The stored names of the columns with these labels, in the order asked; then, with `index`, those of the index.
 
     ``labels`` are those of the frame that was put, such as ``"fare"``, ``1`` or ``("a", "b")``; a stored name is taken
-    as well. Raises ColumnNotFoundError for one that is not there, naming the nearest.
+    as well. Raises ColumnNotFoundError for one that is not there, naming the nearest, and InvalidInputError for one
+    that is asked for twice.
     """
     from coldframe.frames.pandas_schema import read_entry
 
@@ -151,11 +152,14 @@ def stored_columns(
         at = next((at for at, other in enumerate(known) if type(other) is type(label) and other == label), None)
         at = next((at for at, other in enumerate(known) if other == label), None) if at is None else at
         if at is not None:
-            wanted[names[at]] = None
+            name = names[at]
         elif isinstance(label, str) and label in schema.names:
-            wanted[label] = None
+            name = label
         else:
             raise ColumnNotFoundError(_no_such_column(label, known))
+        if name in wanted:
+            raise InvalidInputError(f"column `{name}` is asked for twice", hint="name each column once")
+        wanted[name] = None
     if index:
         kept = (entry or {}).get("index_columns", [])
         wanted.update(dict.fromkeys(name for name in kept if isinstance(name, str)))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 
@@ -50,3 +51,23 @@ def test_a_range_of_another_table_is_not_believed() -> None:
     reference = coldframe.Store("memory://").put("rows", table)
     assert reference.to_pandas().index.equals(pd.RangeIndex(3))
     assert reference.scan(offset=1).to_pandas()["a"].tolist() == [56, 57]
+
+
+@pytest.mark.parametrize("kind", ["to_pandas", "to_arrow", "to_polars", "lazy", "to_duckdb", "frame"])
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_a_column_that_is_asked_for_twice_is_refused_alike(library: str, kind: str) -> None:
+    frames = {"pandas": WHOLE, "polars": pl.DataFrame(WHOLE), "pyarrow": pa.table({"a": [1], "b": [2]})}
+    store = coldframe.Store("memory://")
+    store.put("rows", frames[library])
+    with pytest.raises(coldframe.errors.InvalidInputError) as raised:
+        getattr(store.scan("rows", columns=["a", "b", "a"]), kind)()
+    assert str(raised.value) == "scan rows: column `a` is asked for twice\nhint: name each column once"
+
+
+def test_labels_of_the_same_column_are_refused() -> None:
+    store = coldframe.Store("memory://")
+    store.put("rows", pd.DataFrame({1: [1], "b": [2]}))
+    for columns in ([1, 1], [1, 1.0]):
+        for kind in ("to_pandas", "to_arrow"):
+            with pytest.raises(coldframe.errors.InvalidInputError, match="scan rows: column `1` is asked for twice"):
+                getattr(store.scan("rows", columns=columns), kind)()
