@@ -216,7 +216,8 @@ class Scan:
         """The rows as a pandas DataFrame.
 
         What pandas put comes back with its index, dtypes, labels and attributes. Integers and booleans of other
-        libraries become pandas' nullable ones where they hold nulls, so that no value changes.
+        libraries become pandas' nullable ones where they hold nulls, and objects inside lists, structs and maps, so
+        that no value changes. A null among floats becomes NaN, as pandas has it, also beside a real NaN.
         """
         frames.require("pandas", "for `to_pandas()`", "use `to_arrow()`")
         library = frames.require("pyarrow", "for `to_pandas()`", "use `to_polars()`")
