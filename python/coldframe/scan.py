@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coldframe import frames
-from coldframe.errors import ColumnNotFoundError, InvalidInputError
+from coldframe.errors import ColdframeError, ColumnNotFoundError, InvalidInputError
 from coldframe.progress import Progress
 from coldframe.schema import Schema
 
@@ -100,14 +100,26 @@ class Scan:
             return None
         if all(isinstance(column, str) for column in self._columns):
             known = Schema(self._schema()).names
-            for column in self._columns:
+            for at, column in enumerate(self._columns):
                 if column not in known:
                     raise no_such_column(column, known, self._name)
+                if column in self._columns[:at]:
+                    hint = "name each column once"
+                    raise InvalidInputError(
+                        f"column `{column}` is asked for twice", hint=hint, operation="scan", subject=self._name
+                    )
             return self._columns
-        schema, source = self._pandas()
+        return self._stored_columns(*self._pandas(), index=False)
+
+    def _stored_columns(self, schema: pyarrow.Schema, source: dict[str, Any], *, index: bool) -> list[str]:
+        """The stored names of the labels that were asked for, with `index` those of a pandas index as well."""
         from coldframe.frames.pandas import stored_columns
 
-        return stored_columns(schema, source, self._columns, index=False)
+        try:
+            return stored_columns(schema, source, self._columns or [], index=index)
+        except ColdframeError as error:
+            error.operation, error.subject = "scan", self._name
+            raise
 
     def _pandas(self) -> tuple[pyarrow.Schema, dict[str, Any]]:
         pyarrow = frames.require("pyarrow", "to read pandas frames")
@@ -140,6 +152,10 @@ class Scan:
         left = max(total - self._offset, 0)
         return left if self._limit is None else min(left, self._limit)
 
+    def _first_row(self) -> int:
+        """The number of the first row that will come, counted from 0."""
+        return self._offset if self._tail is None else (self._open().rows or 0) - self._rows()
+
     @property
     def schema(self) -> Schema:
         """The schema of the columns that were asked for."""
@@ -162,7 +178,7 @@ class Scan:
             if selection.tail is not None:
                 # The first of the last rows are rows by their number.
                 kept = self._rows()
-                selection.offset, selection.limit, selection.tail = (self._open().rows or 0) - kept, kept, None
+                selection.offset, selection.limit, selection.tail = self._first_row(), kept, None
             selection.limit = limit if selection.limit is None else min(limit, selection.limit)
         return self._open().batches(selection)
 
@@ -200,15 +216,16 @@ class Scan:
         """The rows as a pandas DataFrame.
 
         What pandas put comes back with its index, dtypes, labels and attributes. Integers and booleans of other
-        libraries become pandas' nullable ones where they hold nulls, so that no value changes.
+        libraries become pandas' nullable ones where they hold nulls, and objects inside lists, structs and maps, so
+        that no value changes. A null among floats becomes NaN, as pandas has it, also beside a real NaN.
         """
         frames.require("pandas", "for `to_pandas()`", "use `to_arrow()`")
         library = frames.require("pyarrow", "for `to_pandas()`", "use `to_polars()`")
-        from coldframe.frames.pandas import assemble, stored_columns
+        from coldframe.frames.pandas import assemble
 
         names, (schema, source) = None, self._pandas()
         if self._columns is not None:
-            names = stored_columns(schema, source, self._columns)
+            names = self._stored_columns(schema, source, index=True)
             schema = library.schema([schema.field(name) for name in names], metadata=schema.metadata)
         rows, read = self._rows(), 0
         with Progress(f"get {self._name}", rows, self._progress) as progress:
@@ -223,7 +240,7 @@ class Scan:
                     yield rebuilt
                     progress(read, stored)
 
-            return assemble(schema, taken(), rows, source, names)
+            return assemble(schema, taken(), rows, source, names, self._first_row(), self._open().rows)
 
     def to_duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, of the default connection unless one is given.
@@ -279,13 +296,13 @@ class Scan:
         """
         source = self._source()
         kind = (source.get("library"), source.get("kind"))
-        if kind[0] == "pandas":
+        if kind[0] == "pandas" and (eager or kind[1] != "RecordBatchReader"):
             return self.to_pandas()
         if kind[0] == "polars":
             return self.lazy() if kind[1] == "LazyFrame" and not eager else self.to_polars()
         if kind[0] == "duckdb":
             return self.to_duckdb()
-        if kind == ("pyarrow", "RecordBatchReader") and not eager:
+        if kind[1] == "RecordBatchReader" and not eager:
             return frames.require("pyarrow", "to read this result").RecordBatchReader.from_stream(self)
         if kind == ("pyarrow", "RecordBatch"):
             return self._one_batch()

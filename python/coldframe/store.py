@@ -137,12 +137,13 @@ class Store:
         )
         try:
             prepared = prepare(self._native, key, value, serializer, wanted)
+            with Progress(f"put {key}", prepared.rows, self._progress if progress is None else progress) as shown:
+                return ResultReference(self._native.put(key, prepared.content, wanted, shown), self)
         except ColdframeError as error:
+            # Also one that an iterator of batches raised on its way.
             if error.subject is None:
                 error.operation, error.subject = "put", key
             raise
-        with Progress(f"put {key}", prepared.rows, self._progress if progress is None else progress) as shown:
-            return ResultReference(self._native.put(key, prepared.content, wanted, shown), self)
 
     def get(
         self,

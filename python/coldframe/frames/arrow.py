@@ -99,8 +99,13 @@ def _items(items: Iterator[Any]) -> Prepared:
         )
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(first, pandas.DataFrame):
-        return _chunks(first, items)
-    if not gives_arrow(first):
+        from coldframe.frames import require
+
+        require("pyarrow", "to put pandas frames")
+        from coldframe.frames.pandas_chunks import prepare_chunks
+
+        return prepare_chunks(first, items)
+    if not gives_arrow(first) or _is_one_column(first):
         raise WrongTypeError(
             f"value: the iterator gave a {type(first).__qualname__}, and no batch of a table",
             hint="give batches, such as pyarrow.RecordBatch or polars.DataFrame; list(…) is put as JSON",
@@ -113,20 +118,14 @@ def _items(items: Iterator[Any]) -> Prepared:
     )
 
 
-def _chunks(first: Any, rest: Iterator[Any]) -> Prepared:
-    """Frames of pandas one after the other, as `read_csv(chunksize=…)` gives them, without their indexes."""
-    from coldframe.frames import require
-
-    pyarrow = require("pyarrow", "to put pandas frames")
-    table = pyarrow.Table.from_pandas(first, preserve_index=False).replace_schema_metadata(None)
-
-    def converted() -> Iterator[Any]:
-        yield table
-        for frame in rest:
-            yield pyarrow.Table.from_pandas(frame, schema=table.schema, preserve_index=False)
-
-    return Prepared(
-        source={"library": "pyarrow", "kind": "RecordBatchReader"}, schema=table.schema, batches=converted()
+def _is_one_column(item: Any) -> bool:
+    """Whether it is a Series or array, which may speak Arrow's C interface but has no columns."""
+    kinds = {"pandas": ("Series", "Index"), "polars": ("Series",), "pyarrow": ("Array", "ChunkedArray")}
+    return any(
+        isinstance(item, getattr(sys.modules[library], name))
+        for library, names in kinds.items()
+        if library in sys.modules
+        for name in names
     )
 
 

@@ -63,10 +63,13 @@ def rebuild_index(
     entries: Mapping[str, Mapping[str, Any]],
     details: Mapping[str, Any],
     rows: int,
+    offset: int = 0,
+    total: int | None = None,
 ) -> pd.Index[Any] | None:
     """The index that the `pandas` entry lists, from the descriptors and finished values of its columns.
 
-    None where it has to be a plain RangeIndex: a stored one of another length, since only some rows were read.
+    ``rows`` were read from row ``offset`` on, of ``total`` that are stored. None where the index has to be a plain
+    RangeIndex.
     """
     import pandas as pd
 
@@ -79,7 +82,9 @@ def rebuild_index(
         index = pd.RangeIndex(
             stored["start"], stored["stop"], stored["step"], name=names[0] if names else stored["name"]
         )
-        return index if len(index) == rows else None
+        # Other libraries keep the entry of a table when they leave out rows.
+        whole = len(index) == (offset + rows if total is None else total)
+        return index[offset : offset + rows] if whole else None
     if not listed:
         return None
     if names is None:

@@ -66,7 +66,8 @@ class Objects:
         if name == "array":
             return self._arrays(values)
         if name == "natural":
-            return values.to_pandas()
+            # Otherwise nested integers beside a null would become floats.
+            return values.to_pandas(integer_object_nulls=True)
         return values.to_pylist()
 
     def _instants(self, values: pa.Array) -> Any:

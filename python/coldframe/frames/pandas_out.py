@@ -21,12 +21,15 @@ def assemble(
     rows: int,
     source: Mapping[str, Any],
     columns: Sequence[str] | None,
+    offset: int = 0,
+    total: int | None = None,
 ) -> pd.DataFrame:
     """The frame that record batches of ``schema`` hold, ``rows`` rows in all.
 
     ``source`` is what `prepare` said, or that of another library; then integers and booleans with nulls become
     nullable ones of pandas instead of floats and objects. ``columns`` are the stored names that were read, None for
-    all. Where not all columns of the index are among them, the frame has a RangeIndex. Raises ValueError if the
+    all. Where not all columns of the index are among them, the frame has a RangeIndex. ``offset`` is the number of the
+    first row that was read, ``total`` how many are stored, None for no more than were read. Raises ValueError if the
     batches have another number of rows.
     """
     from coldframe.frames.pandas_decoders import decoder_for
@@ -56,7 +59,8 @@ def assemble(
     if whole_index:
         places = {name: stored.index(name) for name in index_names}
         levels = {name: (descriptors[place], made[place]) for name, place in places.items()}
-        index = rebuild_index((entry or {})["index_columns"], levels, entries, source.get("index", {}), rows)
+        listed, details = (entry or {})["index_columns"], source.get("index", {})
+        index = rebuild_index(listed, levels, entries, details, rows, offset, total)
         if index is not None:
             frame.index = index
     frame.columns = _labels(entry, source, [stored[at] for at in body])
@@ -135,7 +139,8 @@ def stored_columns(
     """The stored names of the columns with these labels, in the order asked; then, with `index`, those of the index.
 
     ``labels`` are those of the frame that was put, such as ``"fare"``, ``1`` or ``("a", "b")``; a stored name is taken
-    as well. Raises ColumnNotFoundError for one that is not there, naming the nearest.
+    as well. Raises ColumnNotFoundError for one that is not there, naming the nearest, and InvalidInputError for one
+    that is asked for twice.
     """
     from coldframe.frames.pandas_schema import read_entry
 
@@ -147,11 +152,14 @@ def stored_columns(
         at = next((at for at, other in enumerate(known) if type(other) is type(label) and other == label), None)
         at = next((at for at, other in enumerate(known) if other == label), None) if at is None else at
         if at is not None:
-            wanted[names[at]] = None
+            name = names[at]
         elif isinstance(label, str) and label in schema.names:
-            wanted[label] = None
+            name = label
         else:
             raise ColumnNotFoundError(_no_such_column(label, known))
+        if name in wanted:
+            raise InvalidInputError(f"column `{name}` is asked for twice", hint="name each column once")
+        wanted[name] = None
     if index:
         kept = (entry or {}).get("index_columns", [])
         wanted.update(dict.fromkeys(name for name in kept if isinstance(name, str)))
