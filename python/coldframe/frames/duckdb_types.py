@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ def crossing(columns: Iterable[str], types: Iterable[Any]) -> Crossing:
         selected.append(f"{place} AS {quoted(column)}")
         if carrier is None and not _holds_others(kind):
             continue
-        if len(text) <= min(_LONGEST, room):
+        if len(text) <= min(_LONGEST, room) and _is_type(text):
             kept[column] = text
             room -= len(text)
         else:
@@ -71,17 +71,37 @@ def crossing(columns: Iterable[str], types: Iterable[Any]) -> Crossing:
     return Crossing(", ".join(selected) if needed else None, kept, tuple(losses))
 
 
-def restored(relation: Any, types: dict[str, str]) -> Any:
-    """The relation with its columns cast back to these types."""
+def restored(relation: Any, types: Mapping[str, Any]) -> Any:
+    """The relation with its columns cast back to these types.
+
+    Raises UnsupportedError for what is no type: references come from elsewhere, and must not bring SQL along.
+    """
     selected, changed = [], False
     for position, (column, kind) in enumerate(zip(relation.columns, relation.types, strict=True), 1):
         wanted = types.get(column)
         if wanted is None or wanted == str(kind):
             selected.append(f"#{position} AS {quoted(column)}")
+        elif not _is_type(wanted):
+            raise UnsupportedError(
+                f"column `{column}`: the reference gives it a type that this DuckDB does not know",
+                hint="read it with to_arrow(), or with the version of DuckDB that it was put with",
+            )
         else:
             selected.append(f"CAST(#{position} AS {wanted}) AS {quoted(column)}")
             changed = True
     return relation.project(", ".join(selected)) if changed else relation
+
+
+def _is_type(text: object) -> bool:
+    """Whether a text is the name of a type exactly as DuckDB itself writes it, and nothing besides."""
+    import duckdb
+
+    if not isinstance(text, str):
+        return False
+    try:
+        return str(duckdb.sqltype(text)) == text
+    except duckdb.Error:
+        return False
 
 
 def quoted(name: str) -> str:

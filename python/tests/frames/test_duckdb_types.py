@@ -11,6 +11,7 @@ import pytest
 
 import coldframe
 from coldframe.errors import ColdframeError, LossyWarning, UnsupportedError
+from coldframe.frames.duckdb_types import restored
 
 EXPRESSIONS = {
     "huge": "340::hugeint",
@@ -102,6 +103,28 @@ def test_a_value_without_room_far_down_the_stream_is_refused_by_name(tmp_path: P
     with pytest.raises(ColdframeError, match="column `wide`: a UHUGEINT of more than 38 digits"):
         store.put("k", duckdb.sql(f"select {wide} as wide from range(300000) t(i)"))
     assert not store.exists("k")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "INT) AS a, (SELECT content FROM read_text('/etc/hostname')) AS b, CAST(#1 AS INT",
+        "INTEGER; drop table trips",
+        "no_such_type",
+        "",
+        7,
+        None,
+    ],
+)
+def test_a_reference_brings_no_sql_along(wanted: object) -> None:
+    relation = duckdb.sql("select 'x' as a")
+    if wanted is None:
+        assert restored(relation, {"a": wanted}).types == relation.types
+        return
+    with pytest.raises(
+        UnsupportedError, match="column `a`: the reference gives it a type that this DuckDB does not know"
+    ):
+        restored(relation, {"a": wanted})
 
 
 def test_an_enum_too_long_for_the_reference_is_a_named_loss(tmp_path: Path) -> None:
