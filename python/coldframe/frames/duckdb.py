@@ -55,7 +55,7 @@ def _reader(relation: Any) -> Any:
 def relation(
     stream: Any, connection: duckdb.DuckDBPyConnection | None, schema: Schema, source: dict[str, Any]
 ) -> duckdb.DuckDBPyRelation:
-    """A relation over an object that gives an Arrow stream each time it is asked, with the DuckDB types of its `source`.
+    """A relation over an object that gives an Arrow stream each time it is asked, with the DuckDB types of `source`.
 
     Raises UnsupportedError for a column of a type that DuckDB does not have or know.
     """
