@@ -254,9 +254,7 @@ class Scan:
         # Else a wrong column would be told by DuckDB, in its own words.
         self._names()
         self._open()
-        source = self._source()
-        types = source.get("types", {}) if source.get("library") == "duckdb" else {}
-        return relation(self, connection, self.schema, types)
+        return relation(self, connection, self.schema, self._source())
 
     def lazy(self) -> polars.LazyFrame:
         """A polars LazyFrame over the stored rows: only the columns and the first rows that a query needs are read.

@@ -53,11 +53,11 @@ def _reader(relation: Any) -> Any:
 
 
 def relation(
-    stream: Any, connection: duckdb.DuckDBPyConnection | None, schema: Schema, types: dict[str, str]
+    stream: Any, connection: duckdb.DuckDBPyConnection | None, schema: Schema, source: dict[str, Any]
 ) -> duckdb.DuckDBPyRelation:
-    """A relation over an object that gives an Arrow stream each time it is asked, cast back to these types.
+    """A relation over an object that gives an Arrow stream each time it is asked, with the DuckDB types of `source`.
 
-    Raises UnsupportedError for a column of a type that DuckDB does not have.
+    Raises UnsupportedError for a column of a type that DuckDB does not have or know.
     """
     import duckdb
 
@@ -67,5 +67,7 @@ def relation(
                 f"column `{name}`: DuckDB has no float16, and this column is {kind}",
                 hint="leave it out with scan(columns=[…]), or read it with to_arrow() and cast it to float32",
             )
+    types = source.get("types") if source.get("library") == "duckdb" else None
+    types = types if isinstance(types, dict) else {}
     found: duckdb.DuckDBPyRelation = restored((connection or duckdb).from_arrow(stream), types)
     return found

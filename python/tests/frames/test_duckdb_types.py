@@ -11,6 +11,7 @@ import pytest
 
 import coldframe
 from coldframe.errors import ColdframeError, LossyWarning, UnsupportedError
+from coldframe.frames.duckdb_types import restored
 
 EXPRESSIONS = {
     "huge": "340::hugeint",
@@ -77,6 +78,53 @@ def test_some_columns_and_rows_have_their_types(tmp_path: Path) -> None:
     assert store.scan("k", columns=["c", "a"], limit=2).to_duckdb().types == ["UUID", "HUGEINT"]
     assert store.scan("k").head(3).aggregate("sum(b)").fetchall() == [(3,)]
     assert store.get("k", columns=["b"]).types == ["INTEGER"]
+
+
+def test_names_that_differ_by_case_alone_keep_their_values(tmp_path: Path) -> None:
+    put = duckdb.from_arrow(pa.table({"x": [1, 2]})).project('7::hugeint as "a", x as "A", uuid() as "b"')
+    store = coldframe.Store(tmp_path)
+    store.put("k", put)
+    assert store.reference("k").to_arrow().select([0, 1]).to_pydict() == {"a": [7, 7], "A": [1, 2]}
+    assert [row[:2] for row in store.get("k").fetchall()] == [(7, 1), (7, 2)]
+
+
+@pytest.mark.parametrize("serializer", ["parquet", "arrow"])
+@pytest.mark.parametrize("inside", ["'101'::bit", "[1::uhugeint]", "'01:02:03+02'::timetz"])
+def test_a_union_of_what_arrow_does_not_hold_is_refused(tmp_path: Path, inside: str, serializer: str) -> None:
+    store = coldframe.Store(tmp_path)
+    with pytest.raises(UnsupportedError, match="column `u`: Arrow does not hold") as caught:
+        store.put("k", duckdb.sql(f"select [union_value(k := {inside})] as u"), serializer=serializer)
+    assert "VARCHAR" in (caught.value.hint or "")
+
+
+def test_a_value_without_room_far_down_the_stream_is_refused_by_name(tmp_path: Path) -> None:
+    wide = "case i when 299999 then 340282366920938463463374607431768211455::uhugeint else i::uhugeint end"
+    store = coldframe.Store(tmp_path)
+    with pytest.raises(ColdframeError, match="column `wide`: a UHUGEINT of more than 38 digits"):
+        store.put("k", duckdb.sql(f"select {wide} as wide from range(300000) t(i)"))
+    assert not store.exists("k")
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "INT) AS a, (SELECT content FROM read_text('/etc/hostname')) AS b, CAST(#1 AS INT",
+        "INTEGER; drop table trips",
+        "no_such_type",
+        "",
+        7,
+        None,
+    ],
+)
+def test_a_reference_brings_no_sql_along(wanted: object) -> None:
+    relation = duckdb.sql("select 'x' as a")
+    if wanted is None:
+        assert restored(relation, {"a": wanted}).types == relation.types
+        return
+    with pytest.raises(
+        UnsupportedError, match="column `a`: the reference gives it a type that this DuckDB does not know"
+    ):
+        restored(relation, {"a": wanted})
 
 
 def test_an_enum_too_long_for_the_reference_is_a_named_loss(tmp_path: Path) -> None:
