@@ -162,6 +162,8 @@ def _no_arrow_type(kind: type, place: Place) -> str:
         "bytes_": f"convert it with {column}.map(bytes, na_action='ignore')",
         "longdouble": f"convert it with {column}.astype('float64')",
         "complex": "store its real and imaginary parts as two columns",
+        "complex64": "store its real and imaginary parts as two columns",
+        "complex128": "store its real and imaginary parts as two columns",
     }
     otherwise = "convert it to str, numbers, lists or dicts, or drop it"
     way = place.to_text if column is None else ways.get(kind.__name__, otherwise)

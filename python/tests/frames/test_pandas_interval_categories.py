@@ -14,7 +14,8 @@ import pytest
 from round_trip import assert_same
 
 import coldframe
-from coldframe.errors import UnsupportedError
+from coldframe.errors import InvalidInputError, UnsupportedError
+from coldframe.frames.pandas import assemble, prepare
 
 _DAY = pd.Timestamp("2024-10-26 12:00:00.123456789")
 _BREAKS: dict[str, Any] = {
@@ -73,6 +74,7 @@ def test_other_readers_see_text(tmp_path: Path) -> None:
     reference = coldframe.Store(tmp_path).put("x", pd.DataFrame({"x": pd.cut([5, 15], [0, 10, 20])}))
     table = pa.table(reference.to_arrow())
     assert table.column("x").to_pylist() == ["(0, 10]", "(10, 20]"]
+    pytest.importorskip("polars")
     assert reference.to_polars()["x"].cast(str).to_list() == ["(0, 10]", "(10, 20]"]
 
 
@@ -95,9 +97,22 @@ def test_a_thousand_are_stored_and_more_are_refused_by_parquet_alone(tmp_path: P
     assert_same(many, store.put("y", many, serializer="arrow").get())
 
 
-def test_json_holds_the_ends_exactly(tmp_path: Path) -> None:
-    from coldframe.frames.pandas import prepare
+def test_batches_with_some_of_the_categories_come_back_and_unknown_ones_are_refused() -> None:
+    frame = pd.DataFrame({"x": pd.cut([15, 5, 35], [0, 10, 20, 30, 40])})
+    prepared = prepare(frame)
+    schema = prepared.schema
 
+    def batch(codes: list[int], text: list[str]) -> pa.RecordBatch:
+        values = pa.DictionaryArray.from_arrays(pa.array(codes, pa.int8()), pa.array(text), ordered=True)
+        return pa.RecordBatch.from_arrays([values], schema=schema)
+
+    some = [batch([1, 0], ["(0, 10]", "(10, 20]"]), batch([0], ["(30, 40]"])]
+    assert_same(frame, assemble(schema, iter(some), 3, prepared.source, None))
+    with pytest.raises(InvalidInputError, match=r"column `x` holds '\(1, 2\]', which is none of the 4 intervals"):
+        assemble(schema, iter([batch([0], ["(1, 2]"])]), 1, prepared.source, None)
+
+
+def test_json_holds_the_ends_exactly() -> None:
     source = prepare(pd.DataFrame({"x": pd.cut([0.2], [0.1, 0.3])})).source
     intervals = json.loads(json.dumps(source))["dtypes"]["x"]["category"]["intervals"]
     assert intervals["left"] == [(0.1).hex()]
