@@ -300,7 +300,7 @@ class Scan:
             return self.lazy() if kind[1] == "LazyFrame" and not eager else self.to_polars()
         if kind[0] == "duckdb":
             return self.to_duckdb()
-        if kind[1] == "RecordBatchReader" and not eager:
+        if kind in (("pyarrow", "RecordBatchReader"), ("pandas", "RecordBatchReader")) and not eager:
             return frames.require("pyarrow", "to read this result").RecordBatchReader.from_stream(self)
         if kind == ("pyarrow", "RecordBatch"):
             return self._one_batch()

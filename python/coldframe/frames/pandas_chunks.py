@@ -43,7 +43,7 @@ class _Chunks:
         self._read = 0
         self.source = {**prepared.source, "kind": "RecordBatchReader"}
         # What stands for a missing value may first be seen in a later chunk.
-        self._markers: dict[str, str | None] = {}
+        self._markers: dict[str, str] = {}
         for name, values in self._stored_values(first, prepared.schema):
             descriptor = self._descriptors[name]
             if _is_object(descriptor):
@@ -169,7 +169,7 @@ class _Chunks:
             if _is_object(ours):
                 marker = self._markers[name]
                 if _is_object(theirs) and values.isna().any() and theirs["missing"] != marker:
-                    raise self._other_marker(number, name, values, theirs["missing"])
+                    raise self._other_marker(number, name, theirs["missing"])
             if _fits(expected, ours, field.type, theirs) or self._all_missing(name, theirs, values):
                 self._check_categories(name, values, number)
                 continue
@@ -207,13 +207,24 @@ class _Chunks:
                 hint="give every chunk the same categories: chunk[column].cat.set_categories(…)",
             )
 
-    def _other_marker(self, number: int, name: str, values: Any, marker: str) -> InvalidInputError:
+    def _other_marker(self, number: int, name: str, marker: str) -> InvalidInputError:
+        ours = self._markers[name]
+        value = {"None": "None", "nan": "float('nan')", "NA": "pd.NA", "NaT": "pd.NaT"}[ours]
+        part = self._spoken(name)
         return InvalidInputError(
-            f"chunk {number}: {_place(name)} marks missing values as {marker}, and would get them back as "
-            f"{self._markers[name]}, as the chunks before have it",
-            hint=f"mark them alike in every chunk, or cast it to a type that has its own, as chunk.astype({{{name!r}: "
-            "'string'}) for text",
+            f"chunk {number}: {_place(name)} marks missing values as {marker}, and would get them back as {ours}, "
+            "which stands for all chunks",
+            hint=f"mark them so in each chunk: {part}.where({part}.notna(), {value}), or cast it to a type that has a "
+            f"missing value of its own, such as {part}.astype('string') for text",
         )
+
+    def _spoken(self, name: str) -> str:
+        """How a program names the column or index level that is stored under a name."""
+        names = self.schema.names
+        at = names.index(name)
+        if at < len(self._labels):
+            return f"chunk[{self._labels[at]!r}]"
+        return "chunk.index" if len(names) == len(self._labels) + 1 else f"chunk.index.levels[{at - len(self._labels)}]"
 
     def _other_type(self, number: int, name: str, values: Any, arrow: pa.DataType) -> InvalidInputError:
         ours, theirs = str(self._dtypes[name]), str(values.dtype)
@@ -222,10 +233,13 @@ class _Chunks:
         empty = name in self._empty
         wanted = _wanted(self._dtypes[name], values, empty)
         why = ", where all of it is missing" if empty else ""
+        at = self.schema.names.index(name)
+        way = f"{self._spoken(name)}.astype({wanted})"
+        if at < len(self._labels):
+            way = f"dtype={{{self._labels[at]!r}: {wanted}}} to read_csv, or cast it in each: {way}"
         return InvalidInputError(
             f"chunk {number}: {_place(name)} is {theirs}, and in the first chunk {ours}{why}",
-            hint=f"give every chunk the same type: dtype={{{name!r}: {wanted}}} to read_csv, or cast each with "
-            f"chunk.astype({{{name!r}: {wanted}}})",
+            hint=f"give every chunk the same type: {way}",
         )
 
     def _fitted(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -81,6 +81,16 @@ def test_a_missing_value_of_another_kind_is_refused(store: coldframe.Store) -> N
     words = column(b"x", None, dtype=object)
     refused(store, [words, column(b"x", pd.NA, dtype=object)], "chunk 2", "column `a`", "as NA", "as None")
     assert back(store, words, words)["a"].tolist() == [b"x", None, b"x", None]
+    words = column("x", dtype=object)
+    refused(coldframe.Store("memory://"), [words, column(None, "x", dtype=object)], "as nan", ".notna(), float('nan'))")
+    returned = back(store, words, column(float("nan"), "x", dtype=object))["a"].tolist()
+    assert repr(returned) == "['x', nan, 'x']"
+
+
+def test_hints_name_labels_and_the_index_as_a_program_does(store: coldframe.Store) -> None:
+    refused(store, [pd.DataFrame([[1]]), pd.DataFrame([[0.5]])], "dtype={0: 'float64'}", "chunk[0].astype('float64')")
+    numbers, texts = pd.DataFrame({"a": [1]}, index=[7]), pd.DataFrame({"a": [1]}, index=["x"])
+    refused(store, [numbers, texts], "chunk 2", "chunk.index.astype(…)")
 
 
 def test_read_csv_comes_back_as_the_whole_file(store: coldframe.Store) -> None:
