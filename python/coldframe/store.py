@@ -6,7 +6,6 @@ import builtins
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from coldframe import _coldframe, reading
@@ -66,7 +65,8 @@ class Store:
         check_number("memory", memory, 1, "bytes, such as memory=256 * 1024**2")
         location = None if url is None else os.fspath(url)
         if location is not None and (location == "~" or location.startswith("~/")):
-            location = str(Path(location).expanduser())
+            # pathlib takes long to import.
+            location = os.path.expanduser(location)  # noqa: PTH111
         self._location = location
         self._durable = durable
         self._memory = memory

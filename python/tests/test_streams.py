@@ -52,9 +52,14 @@ def test_results_are_items_of_an_iterator(store: coldframe.Store, item: Any) -> 
 
 
 def test_rows_that_are_null_themselves_are_refused(store: coldframe.Store) -> None:
-    rows = pa.array([{"x": 1}, None, {"x": 3}])
+    class OnlyArray:
+        """An object of an unknown library over structs, of which one is null."""
+
+        def __arrow_c_array__(self, requested_schema: Any = None) -> Any:
+            return pa.array([{"x": 1}, None, {"x": 3}]).__arrow_c_array__(requested_schema)
+
     with pytest.raises(InvalidInputError, match="null themselves"):
-        store.put("key", iter([rows]))
+        store.put("key", OnlyArray())
     assert not store.exists("key")
 
 
