@@ -14,6 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from coldframe import ResultReference, Store
+
 LIMIT = 60
 """Seconds until a child counts as hung. Nothing waits that long unless it is broken."""
 
@@ -90,3 +92,10 @@ def s3_options() -> dict[str, Any] | None:
         "access_key_id": "test",
         "secret_access_key": "testtesttest",
     }
+
+
+def work_elsewhere(store: Store, reference: ResultReference, name: str) -> ResultReference:
+    """What a worker process does with what was sent to it."""
+    assert reference.get().equals(table(1000))
+    assert store.get(reference).equals(table(1000))
+    return store.put(name, {"process": os.getpid()})

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from support import LIMIT, batches, forked, s3_options, table
+from support import LIMIT, batches, forked, s3_options, table, work_elsewhere
 
 from coldframe import ResultReference, Store
 from coldframe.errors import NotFoundError, UnsupportedError
@@ -172,13 +172,6 @@ def test_memory_belongs_to_its_process() -> None:
     assert [reference.key for reference in store.list()] == ["before"]
 
 
-def work_elsewhere(store: Store, reference: ResultReference, name: str) -> ResultReference:
-    """What a worker process does with what was sent to it."""
-    assert reference.get().equals(table(1000))
-    assert store.get(reference).equals(table(1000))
-    return store.put(name, {"process": os.getpid()})
-
-
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("place", ["folder", "s3"])
 def test_worker_processes(place: str, method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +182,7 @@ def test_worker_processes(place: str, method: str, tmp_path: Path, monkeypatch: 
         monkeypatch.setenv(f"AWS_{name.upper()}", text)
     reference = store.put("key", table(1000))
     assert reference.get().num_rows == 1000
-    # Spawned workers import this module by its name.
+    # Spawned workers import `support` by its name.
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
     returned = in_workers(method, store, reference)
     assert [found.key for found in returned] == ["worker/0", "worker/1", "worker/2"]
