@@ -8,13 +8,16 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from coldframe import _coldframe, frames, json_values, serializers, values
 from coldframe.arguments import check_flag, check_number, check_text
 from coldframe.errors import InvalidInputError, LossyError, LossyWarning, UnsupportedError, WrongTypeError
 from coldframe.frames import Prepared
 from coldframe.serializers import CoreChoice, PythonChoice
+
+if TYPE_CHECKING:
+    from coldframe.reference import ResultReference
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d+[smhdw])+")
@@ -111,6 +114,8 @@ def prepare(store: _coldframe.Store, key: str, value: Any, serializer: Any, want
     content, losses = _content(value, choice, wanted)
     if content.content.schema is not None:
         by_serializer = json.loads(store.losses(content.content, wanted.serializer))
+        # The core adds its own where they are not said yet.
+        wanted.lossy = json.dumps([*losses, *by_serializer])
         _tell(key, [*losses, *by_serializer], wanted.strict, keeps="arrow" if by_serializer else "pickle")
     else:
         _tell(key, losses, wanted.strict, keeps="pickle")
@@ -176,6 +181,15 @@ def _tell(key: str, losses: list[dict[str, Any]], strict: bool, keeps: str) -> N
         hint = f"convert it, choose a serializer that keeps it ({way}), or put without strict"
         raise LossyError(f"this would be lost on the way and back: {told}", hint=hint, operation="put", subject=key)
     warnings.warn(f"put {key} loses: {told}", LossyWarning, stacklevel=4)
+
+
+def tell_late(key: str, wanted: Wanted, reference: ResultReference) -> None:
+    """Warns of what only the data showed to be lost, such as the order of dictionaries that differ."""
+    known = json.loads(wanted.lossy or "[]")
+    late = [loss for loss in reference.lossy if loss not in known]
+    if late:
+        told = "; ".join(_told(loss) for loss in late)
+        warnings.warn(f"put {key} lost: {told}", LossyWarning, stacklevel=3)
 
 
 def _told(loss: Mapping[str, Any]) -> str:

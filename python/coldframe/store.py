@@ -14,7 +14,7 @@ from coldframe.drawing import Card
 from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, UnsupportedError, WrongTypeError
 from coldframe.listing import Listing, Verification, Versions
 from coldframe.progress import Progress
-from coldframe.putting import Wanted, prepare
+from coldframe.putting import Wanted, prepare, tell_late
 from coldframe.reference import ResultReference
 from coldframe.scan import Scan
 
@@ -138,12 +138,14 @@ class Store:
         try:
             prepared = prepare(self._native, key, value, serializer, wanted)
             with Progress(f"put {key}", prepared.rows, self._progress if progress is None else progress) as shown:
-                return ResultReference(self._native.put(key, prepared.content, wanted, shown), self)
+                reference = ResultReference(self._native.put(key, prepared.content, wanted, shown), self)
         except ColdframeError as error:
             # Also one that an iterator of batches raised on its way.
             if error.subject is None:
                 error.operation, error.subject = "put", key
             raise
+        tell_late(key, wanted, reference)
+        return reference
 
     def get(
         self,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from coldframe.errors import MissingLibraryError, WrongTypeError
@@ -75,11 +74,6 @@ def _one_column(library: str, kind: str, way_out: str) -> WrongTypeError:
 
 def _root(value: Any) -> str:
     return type(value).__module__.partition(".")[0]
-
-
-def is_iterator(value: Any) -> bool:
-    """Whether it is an iterator, such as a generator of record batches."""
-    return isinstance(value, Iterator)
 
 
 def is_installed(library: str) -> bool:

@@ -57,9 +57,24 @@ def test_that_keys_are_sorted_is_forgotten_and_named(shared_store: Store, serial
     kind = pa.map_(pa.string(), pa.int64(), keys_sorted=True)
     table = pa.table({"plain": [1, 2], "m": pa.array([[("a", 1), ("b", None)], []], kind)})
     with pytest.warns(LossyWarning, match="column `m`: that the keys of its maps are sorted"):
-        returned = shared_store.get(shared_store.put(next(_KEYS), table, serializer=serializer))
+        reference = shared_store.put(next(_KEYS), table, serializer=serializer)
+    assert [loss["column"] for loss in reference.lossy] == ["m"]
+    returned = shared_store.get(reference)
     assert_same_table(table.set_column(1, "m", table["m"].cast(pa.map_(pa.string(), pa.int64()))), returned)
     key = next(_KEYS)
     with pytest.raises(LossyError, match="column `m`"):
         shared_store.put(key, table, serializer=serializer, strict=True)
+    assert not shared_store.exists(key)
+
+
+def test_dictionaries_that_differ_are_named_once_they_were_met(shared_store: Store) -> None:
+    chunks = [pa.array(values).dictionary_encode() for values in (["b", "a"], ["c", "a"])]
+    table = pa.table({"d": pa.chunked_array(chunks)})
+    with pytest.warns(LossyWarning, match="column `d`"):
+        reference = shared_store.put(next(_KEYS), table)
+    assert [loss["column"] for loss in reference.lossy] == ["d"]
+    assert reference.to_arrow()["d"].to_pylist() == ["b", "a", "c", "a"]
+    key = next(_KEYS)
+    with pytest.raises(UnsupportedError, match="column `d`"):
+        shared_store.put(key, table, strict=True)
     assert not shared_store.exists(key)
