@@ -57,13 +57,24 @@ def dumps(value: object, lib: str = "pickle", protocol: int | None = None) -> by
     Raises `UnsupportedError` that names the path of what cannot be pickled (`value.model.layers[2].lock`), and
     `MissingLibraryError` if the library is not installed.
     """
-    from coldframe import pickle_culprit
-
     check_settings(lib, protocol)
     library = _library(lib)
     protocol = PROTOCOL if protocol is None else protocol
+    return dump(value, lambda part, file: library.dump(part, file, protocol=protocol), lib)
+
+
+def dump(value: object, write: Callable[[Any, Any], None], lib: str) -> bytes:
+    """The pickle of `value` that `write(value, file)` writes, a pickler of `lib`.
+
+    Raises as `dumps`.
+    """
+    import io
+
+    from coldframe import pickle_culprit
+
+    file = io.BytesIO()
     try:
-        pickled: bytes = library.dumps(value, protocol=protocol)
+        write(value, file)
     except MemoryError:
         raise
     except RecursionError as error:
@@ -71,11 +82,11 @@ def dumps(value: object, lib: str = "pickle", protocol: int | None = None) -> by
             "value: it is nested too deep to be pickled", hint="make it flatter, or raise sys.setrecursionlimit(...)"
         ) from error
     except Exception as error:
-        found = pickle_culprit.find(value, lambda part, file: library.dump(part, file, protocol=protocol), error)
+        found = pickle_culprit.find(value, write, error)
         raise UnsupportedError(
             f"{found.path}: {_text(found.error)}", hint=_way_out(found.value, found.error, lib)
         ) from error
-    return pickled
+    return file.getvalue()
 
 
 def loads(data: bytes | memoryview, descriptor: Mapping[str, Any], *, allow_pickle: bool) -> Any:
@@ -92,10 +103,18 @@ def loads(data: bytes | memoryview, descriptor: Mapping[str, Any], *, allow_pick
             f"the value is a pickle, {_written_by(descriptor)}, and loading one runs code that its writer chose",
             hint="if you trust whoever could write to this storage: get(..., allow_pickle=True)",
         )
-    load = _loader(descriptor)
+    unpickle = _loader(descriptor)
+    return load(lambda: unpickle(data), descriptor)
+
+
+def load(unpickle: Callable[[], Any], descriptor: Mapping[str, Any]) -> Any:
+    """The value that `unpickle` gives, of a pickle that `descriptor` describes.
+
+    Raises UnsupportedError as `loads`; errors of coldframe's own pass as they are.
+    """
     try:
-        return load(data)
-    except MemoryError:
+        return unpickle()
+    except (ColdframeError, MemoryError):
         raise
     except ModuleNotFoundError as error:
         missing = error.name or str(error)

@@ -41,9 +41,7 @@ def prepare(value: Any) -> Prepared | None:
             refuse_nul_in_schema(value.projected_schema)
             return Prepared(source=source(value), stream=value.to_reader())
     if hasattr(value, "__arrow_c_stream__"):
-        # What has a number of rows is no stream that ends.
-        again = any(hasattr(value, name) for name in ("shape", "num_rows", "height", "__len__"))
-        return Prepared(source=source(value), stream=value, one_shot=not again)
+        return Prepared(source=source(value), stream=value, one_shot=is_one_shot(value))
     if hasattr(value, "__arrow_c_array__"):
         return Prepared(source=source(value), schema=_schema_of(value), batches=iter([value]))
     if isinstance(value, (list, tuple)) and value and gives_arrow(value[0]):
@@ -57,6 +55,13 @@ def prepare(value: Any) -> Prepared | None:
     if isinstance(value, Iterator):
         return _items(value)
     return None
+
+
+def is_one_shot(value: Any) -> bool:
+    """Whether what gives an Arrow stream is a stream itself, which can be read only once."""
+    # What has a number of rows is no stream that ends.
+    has_rows = any(hasattr(value, name) for name in ("shape", "num_rows", "height", "__len__"))
+    return hasattr(value, "__arrow_c_stream__") and not has_rows
 
 
 def gives_arrow(value: Any) -> bool:

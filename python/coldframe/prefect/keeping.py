@@ -1,0 +1,188 @@
+"""Frames on their way into a store, and out of it: what a record of the serializer `coldframe` refers to."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prefect.exceptions import MissingContextError
+from prefect.logging import get_logger, get_run_logger
+
+from coldframe.errors import ColdframeError, InvalidInputError, LossyWarning, UnsupportedError
+from coldframe.prefect import memory, recognition, run, storage
+from coldframe.prefect.envelope import Parted, Place, reference_in
+from coldframe.prefect.stored_batches import StoredBatches
+from coldframe.reference import ResultReference
+from coldframe.serializers import Pickle
+from coldframe.store import Store
+
+
+Entry = dict[str, Any]
+
+
+def logger() -> Any:
+    """The logger of the run that we are in, whose lines Prefect shows beside the run, or one of our own."""
+    try:
+        return get_run_logger()
+    except MissingContextError:
+        return get_logger("coldframe")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How frames are kept."""
+
+    location: str | None = None
+    """The store; None for `COLDFRAME_STORE` or beside Prefect's results."""
+    serializer: Any = None
+    """What frames are written by; None for the store's default."""
+    strict: bool = False
+    """Whether a loss is an error."""
+    pickle: bool = True
+    """Whether what has no other form may be pickled."""
+
+
+class Keeping:
+    """Puts the frames of one value. What was put is deleted again if not all of it could be."""
+
+    def __init__(self, settings: Settings, of: run.Run) -> None:
+        self._settings = settings
+        self._run = of
+        self._landing: storage.Landing | None = None
+        self._put: list[ResultReference] = []
+
+    @property
+    def block(self) -> str | None:
+        """The saved block whose credentials open the store, if anything was put that needs one."""
+        return self._landing.block if self._landing is not None else None
+
+    def keep(self, parted: Parted) -> list[Entry]:
+        """What stands for each frame in the record."""
+        try:
+            return [self._keep(place) for place in parted.places]
+        except BaseException:
+            self.undo()
+            raise
+
+    def undo(self) -> None:
+        """Deletes what was put."""
+        for reference in self._put:
+            try:
+                reference.store.delete(
+                    reference.key, version=reference.version, reason="the value that it was part of was not kept"
+                )
+            # The error that is on its way matters more.
+            except ColdframeError as error:
+                logger().warning("%s stays behind, without a record that names it: %s", reference, error)
+        self._put.clear()
+
+    def _keep(self, place: Place) -> Entry:
+        stored = recognition.handle(place.frame)
+        if stored is not None:
+            return stored_entry(*stored)
+        if recognition.is_one_shot(place.frame) and self._run.delayed:
+            raise UnsupportedError(
+                f"a {type(place.frame).__name__} was returned inside a transaction, which is committed only now: others may "
+                "have read it meanwhile, and what is left of it would be stored",
+                hint="return `coldframe.prefect.put(reader)` instead, or a table",
+            )
+        store = self._store()
+        try:
+            return {"reference": _compact(self._put_into(store, place, self._settings.serializer))}
+        except (UnsupportedError, InvalidInputError) as error:
+            if not self._settings.pickle or _is_lazy(place.frame):
+                raise
+            logger().warning(
+                "a %s cannot be stored as a table (%s), and is kept as a pickle, which only Python reads",
+                type(place.frame).__name__,
+                error.message,
+            )
+        return {"reference": _compact(self._put_into(store, place, Pickle(lib="cloudpickle"))), "is": "pickle"}
+
+    def put(self, place: Place) -> ResultReference:
+        """Puts one frame that no record names."""
+        return self._put_into(self._store(), place, self._settings.serializer)
+
+    def _store(self) -> Store:
+        if self._landing is None:
+            self._landing = storage.landing(self._settings.location, self._run.result_storage)
+            storage.warn_if_apart(self._landing, self._run.result_storage)
+        return self._landing.store
+
+    def _put_into(self, store: Store, place: Place, serializer: Any) -> ResultReference:
+        key = self._run.key(*place.path)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", LossyWarning)
+            reference = store.put(
+                key,
+                place.frame,
+                serializer=serializer,
+                strict=self._settings.strict,
+                expires=self._run.expires,
+                title=self._run.title(),
+                metadata={"prefect": self._run.metadata()},
+                progress=False,
+            )
+        self._put.append(reference)
+        for warning in caught:
+            logger().warning("%s", warning.message)
+        logger().debug("%s: %s rows, %s bytes, in %s", reference, reference.rows, reference.size, reference.storage)
+        return reference
+
+
+def put(value: Any, settings: Settings, name: str | None = None) -> ResultReference:
+    """Puts a frame where those of the current run land."""
+    return Keeping(settings, run.current()).put(Place(value, () if name is None else (name,)))
+
+
+def give(entry: Mapping[str, Any], settings: Settings, block: str | None) -> Any:
+    """The frame that an entry refers to, as the kind that was returned.
+
+    Raises NotFoundError or GoneError if it is not there any more, also where its rows are not read yet.
+    """
+    bare = ResultReference.from_json(json.dumps(reference_in(entry)))
+    kind = entry.get("is")
+    name = memory.Name(kind, bare.key, bare.version, bare._native.write)
+    if (frame := memory.take(name, memory)) is not memory:
+        return frame
+    found = reference(entry, settings, block)
+    if kind == "reference":
+        return found
+    if kind == "batches" or (found.source or {}).get("kind") == "RecordBatchReader":
+        return StoredBatches(found)
+    frame = found.get(allow_pickle=kind == "pickle" and settings.pickle, progress=False)
+    memory.keep(name, frame)
+    return frame
+
+
+def reference(entry: Mapping[str, Any], settings: Settings, block: str | None) -> ResultReference:
+    """The full reference of an entry, bound to the store that it is read from. Raises as `give`."""
+    bare = ResultReference.from_json(json.dumps(reference_in(entry)))
+    store = storage.store_of(bare, settings.location, run.current().result_storage, block)
+    return store.reference(bare)
+
+
+def stored_entry(kind: str, reference: ResultReference) -> Entry:
+    """What stands in a record for what is stored already."""
+    return {"reference": _compact(reference), "is": kind}
+
+
+def _compact(reference: ResultReference) -> dict[str, Any]:
+    if (reference.storage or "memory:").startswith("memory:"):
+        raise UnsupportedError(
+            f"{reference} lies in the memory of this process, and a record of it would outlive it",
+            hint="put it into a folder or an object store",
+        )
+    found: dict[str, Any] = json.loads(reference.compact().json())
+    return found
+
+
+def _is_lazy(frame: Any) -> bool:
+    """Whether a pickle of it would not hold its rows."""
+    return type(frame).__name__ in ("LazyFrame", "DuckDBPyRelation") or recognition.is_one_shot(frame)
+
+
+__all__ = ["Entry", "Keeping", "Settings", "give", "logger", "put", "reference", "stored_entry"]

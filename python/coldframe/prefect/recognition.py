@@ -1,0 +1,65 @@
+"""Which parts of a value are frames: told by their type, without looking into them."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from coldframe.prefect.stored_batches import StoredBatches
+from coldframe.reference import ResultReference
+from coldframe.scan import Scan
+
+_PLAIN = frozenset(
+    {type(None), bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, type, object}
+)
+_COLUMNS = {"pandas": ("Series", "Index"), "polars": ("Series",), "pyarrow": ("Array", "ChunkedArray", "Scalar")}
+_STREAMS = ("__arrow_c_stream__", "__arrow_c_array__")
+
+
+def is_leaf(value: Any) -> bool:
+    """Whether it is kept apart from the value that it is in: a frame, or a reference to one.
+
+    Frames are those of pandas, polars, pyarrow and DuckDB, and whatever else gives a stream of Arrow batches. Single
+    columns are none, nor are classes, nor iterators, which could be of anything.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return False
+    if isinstance(value, type):
+        return False
+    if isinstance(value, (ResultReference, Scan, StoredBatches)):
+        return True
+    if _is_of(value, "pandas", ("DataFrame",)) or _is_of(value, "polars", ("DataFrame", "LazyFrame")):
+        return True
+    if any(_is_of(value, library, names) for library, names in _COLUMNS.items()):
+        return False
+    root = kind.__module__.partition(".")[0]
+    if root in ("duckdb", "_duckdb"):
+        return kind.__name__ == "DuckDBPyRelation"
+    if root == "pyarrow" and kind.__name__.endswith(("Dataset", "Scanner")):
+        return True
+    return any(hasattr(kind, name) for name in _STREAMS)
+
+
+def is_one_shot(value: Any) -> bool:
+    """Whether a leaf can be read only once, so that nobody else can read it when it was stored."""
+    if isinstance(value, (ResultReference, Scan, StoredBatches)):
+        return False
+    from coldframe.frames.arrow import is_one_shot
+
+    return is_one_shot(value)
+
+
+def handle(value: Any) -> tuple[str, ResultReference] | None:
+    """What a leaf is that is stored already, and its reference."""
+    if isinstance(value, ResultReference):
+        return "reference", value
+    return ("batches", value.reference) if isinstance(value, StoredBatches) else None
+
+
+def _is_of(value: Any, library: str, names: tuple[str, ...]) -> bool:
+    module = sys.modules.get(library)
+    # A module that is just being imported may lack its classes.
+    return module is not None and any(
+        isinstance(kind := getattr(module, name, None), type) and isinstance(value, kind) for name in names
+    )

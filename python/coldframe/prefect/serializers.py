@@ -1,0 +1,263 @@
+"""The serializers that Prefect is given: `ColdframeSerializer`, `ParquetSerializer`, `ArrowSerializer`."""
+
+from __future__ import annotations
+
+import abc
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from prefect.serializers import Serializer
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+
+from coldframe import inline, serializers
+from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, UnsupportedError
+from coldframe.prefect import envelope, keeping, recognition, run, storage
+from coldframe.prefect.keeping import Keeping, Settings, logger
+from coldframe.prefect.stored_batches import StoredBatches
+from coldframe.reference import ResultReference
+
+_collected: ContextVar[list[ResultReference] | None] = ContextVar("coldframe_collected_references", default=None)
+
+
+class NotPersistedError(BaseException):
+    """A value was not persisted, and the serializer is strict.
+
+    Prefect catches every `Exception` of a serializer and goes on; this ends the run. It is raised from the error that says
+    why.
+    """
+
+
+@contextmanager
+def as_references() -> Iterator[list[ResultReference]]:
+    """Within it, results are read with references in the place of frames; all of them are in the list that it gives.
+
+    ::
+
+        with coldframe.prefect.as_references() as references:
+            value = state.result()
+    """
+    found: list[ResultReference] = []
+    token = _collected.set(found)
+    try:
+        yield found
+    finally:
+        _collected.reset(token)
+
+
+class _FrameSerializer(Serializer, abc.ABC):
+    """What the three have in common."""
+
+    strict: bool = Field(
+        default=False,
+        description="Ends the run where a result cannot be persisted whole, with `NotPersistedError`. Otherwise Prefect logs it, and goes on.",
+    )
+    pickle: bool = Field(
+        default=True,
+        description="Whether what is no JSON and no frame is pickled, as by Prefect's own default. It is unpickled by whoever reads it.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _chosen(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Prefect keeps the settings with every result, and refuses those that it does not know: what was not chosen is
+        # left out, so that older readers take what newer writers wrote.
+        fields = type(self).model_fields
+        return {
+            name: setting
+            for name, setting in handler(self).items()
+            if name == "type" or setting != fields[name].get_default(call_default_factory=True)
+        }
+
+    def dumps(self, obj: Any) -> bytes:
+        """The record of a value."""
+        try:
+            return self._dumped(obj)
+        except Exception as error:
+            name = type(obj).__name__
+            if self.strict:
+                logger().error("a %s was not persisted, and the run is ended: %s", name, error)
+                raise NotPersistedError(f"a {name} was not persisted: {error}") from error
+            logger().error("a %s was not persisted, and the run goes on without: %s", name, error)
+            raise
+
+    def loads(self, blob: bytes) -> Any:
+        """The value of a record.
+
+        Raises NotFoundError where a frame of it is gone: inside a run, Prefect takes that for a miss and runs again.
+        """
+        try:
+            parted, frames, block = envelope.read(blob)
+            if parted.pickle is not None and not self.pickle:
+                raise UnsupportedError("the value is a pickle, and this serializer was told not to load any")
+            return parted.joined(lambda number: self._frame(envelope.entry_at(frames, number), block))
+        except NotFoundError as error:
+            logger().warning("a persisted result is not there: %s", error)
+            raise
+        except ColdframeError as error:
+            logger().error("a persisted result cannot be read: %s", error)
+            raise
+
+    @abc.abstractmethod
+    def _dumped(self, value: Any) -> bytes:
+        """The record."""
+
+    @abc.abstractmethod
+    def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
+        """The frame that an entry of a record stands for."""
+
+
+class ColdframeSerializer(_FrameSerializer):
+    """Streams the frames of a value into a store, and leaves references in Prefect's record.
+
+    Frames may be at any depth: in dicts, lists, tuples, dataclasses, models. The rest of the value becomes JSON if it comes
+    back equal from it, and a pickle if it does not.
+
+    ::
+
+        @task(persist_result=True, result_serializer=ColdframeSerializer())
+        def create(): ...
+
+    Without `store`, frames land where `COLDFRAME_STORE` says, or else in the folder ``coldframe/`` beside Prefect's results.
+    """
+
+    type: str = Field(default="coldframe", frozen=True)
+
+    store: str | None = Field(
+        default=None,
+        description="A URL, an absolute path, or the name of a profile. No credentials: it is kept with every result.",
+    )
+    serializer: str | dict[str, Any] | None = Field(
+        default=None,
+        description='What frames are written by, such as "parquet/zstd(3)" or "arrow"; "parquet" where absent.',
+    )
+
+    @field_validator("store", mode="before")
+    @classmethod
+    def _check_store(cls, store: Any) -> Any:
+        return storage.check_location(os.fspath(store)) if isinstance(store, (str, os.PathLike)) else store
+
+    @field_validator("serializer", mode="before")
+    @classmethod
+    def _check_serializer(cls, serializer: Any) -> Any:
+        return _table_serializer(serializer)
+
+    @property
+    def settings(self) -> Settings:
+        """How frames are kept."""
+        return Settings(self.store, self.serializer, self.strict, self.pickle)
+
+    def _dumped(self, value: Any) -> bytes:
+        parted = envelope.part(value, allow_pickle=self.pickle)
+        kept = Keeping(self.settings, run.current(value))
+        frames = kept.keep(parted)
+        try:
+            text = parted.text(frames, kept.block)
+            self._hand_on(value, parted, frames, kept.block)
+        except BaseException:
+            kept.undo()
+            raise
+        return text
+
+    def _hand_on(self, value: Any, parted: envelope.Parted, frames: list[keeping.Entry], block: str | None) -> None:
+        """Those downstream get handles for what could be read only once."""
+        places = parted.places
+        if not any(recognition.is_one_shot(place.frame) for place in places):
+            return
+
+        def give(number: int) -> Any:
+            frame = places[number].frame
+            if not recognition.is_one_shot(frame):
+                return frame
+            return StoredBatches(keeping.reference(frames[number], self.settings, block))
+
+        if not run.hand_on(value, parted.joined(give)):
+            logger().warning(
+                "a reader was stored, and whoever has the %s that was returned has an empty one: Prefect gives no way to "
+                "replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle of a task",
+                type(value).__name__,
+            )
+
+    def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
+        return _given(entry, self.settings, block)
+
+
+class _InlineSerializer(_FrameSerializer, abc.ABC):
+    """Keeps the bytes of frames in the record itself."""
+
+    @abc.abstractmethod
+    def _format(self) -> Any:
+        """By what frames are written."""
+
+    def _dumped(self, value: Any) -> bytes:
+        parted = envelope.part(value, allow_pickle=self.pickle)
+        return parted.text([self._encoded(place) for place in parted.places])
+
+    def _encoded(self, place: envelope.Place) -> keeping.Entry:
+        stored = recognition.handle(place.frame)
+        if stored is not None:
+            return keeping.stored_entry(*stored)
+        encoded = inline.encode(place.frame, self._format(), strict=self.strict)
+        if encoded is None:
+            raise UnsupportedError(f"a {type(place.frame).__name__} gives no table")
+        return envelope.inline_entry(encoded.data, encoded.reference)
+
+    def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
+        if "bytes" not in entry:
+            return _given(entry, Settings(pickle=self.pickle), block)
+        return inline.decode(envelope.bytes_in(entry), envelope.reference_in(entry))
+
+
+class ParquetSerializer(_InlineSerializer):
+    """Keeps frames as Parquet files inside Prefect's records; the rest of a value as `ColdframeSerializer` does.
+
+    For small tables: a record is read whole whenever Prefect looks whether it is there.
+    """
+
+    type: str = Field(default="parquet", frozen=True)
+
+    compression: str = Field(default="zstd", description='"none", "snappy", "lz4", "zstd" or "gzip".')
+    level: int | None = Field(default=None, description="Of `zstd` and `gzip`.")
+
+    def _format(self) -> Any:
+        return serializers.Parquet(compression=self.compression, level=self.level)
+
+
+class ArrowSerializer(_InlineSerializer):
+    """Keeps frames as Arrow files inside Prefect's records; the rest of a value as `ColdframeSerializer` does.
+
+    For small tables: a record is read whole whenever Prefect looks whether it is there.
+    """
+
+    type: str = Field(default="arrow", frozen=True)
+
+    compression: str = Field(default="none", description='"none", "lz4" or "zstd".')
+    level: int | None = Field(default=None, description="Of `zstd`.")
+
+    def _format(self) -> Any:
+        return serializers.Arrow(compression=self.compression, level=self.level)
+
+
+def _given(entry: keeping.Entry, settings: Settings, block: str | None) -> Any:
+    """The frame that an entry refers to, or its reference where references are asked for."""
+    collected = _collected.get()
+    if collected is None:
+        return keeping.give(entry, settings, block)
+    reference = keeping.reference(entry, settings, block)
+    collected.append(reference)
+    return reference
+
+
+def _table_serializer(serializer: Any) -> Any:
+    """A serializer of tables as it is kept in JSON: a short form or a descriptor."""
+    if serializer is None:
+        return None
+    choice = serializers.resolve(serializer)
+    if not isinstance(choice, serializers.CoreChoice) or choice.holds not in ("parquet", "arrow"):
+        raise InvalidInputError(
+            "serializer: frames are written as tables, and this one holds none",
+            hint='such as "parquet/zstd(3)" or "arrow"',
+        )
+    return json.loads(choice.text) if choice.text.startswith("{") else choice.text

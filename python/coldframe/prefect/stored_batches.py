@@ -1,0 +1,98 @@
+"""The handle that stands for a reader of batches once it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from coldframe import frames
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+    from coldframe.reference import ResultReference
+    from coldframe.scan import Scan
+
+
+class StoredBatches:
+    """The record batches of a stored table, read anew each time they are asked for.
+
+    It stands for a `pyarrow.RecordBatchReader` that a task returned, and reads like one; but as often as one likes, and
+    by several at once. Whatever takes Arrow streams takes it as well: `polars.DataFrame(batches)`.
+    """
+
+    __slots__ = ("_reference",)
+
+    def __init__(self, reference: ResultReference) -> None:
+        self._reference = reference
+
+    @property
+    def reference(self) -> ResultReference:
+        """Where the table lies."""
+        return self._reference
+
+    @property
+    def schema(self) -> pyarrow.Schema:
+        """The schema of the batches."""
+        return frames.require("pyarrow", "to read batches").schema(self._reference)
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are."""
+        return self._reference.rows or 0
+
+    def __iter__(self) -> Iterator[pyarrow.RecordBatch]:
+        return iter(self.to_reader())
+
+    def to_reader(self) -> pyarrow.RecordBatchReader:
+        """A new reader, from the first batch on."""
+        return frames.require("pyarrow", "to read batches").RecordBatchReader.from_stream(self._reference)
+
+    def read_all(self) -> pyarrow.Table:
+        """All of it, as a table."""
+        return self._reference.to_arrow()
+
+    def read_pandas(self, **options: Any) -> pandas.DataFrame:
+        """All of it, as a pandas DataFrame; `options` as of `pyarrow.Table.to_pandas`."""
+        return self.read_all().to_pandas(**options)
+
+    def cast(self, target_schema: pyarrow.Schema) -> pyarrow.RecordBatchReader:
+        """A new reader whose batches have this schema."""
+        return self.to_reader().cast(target_schema)
+
+    def lazy(self) -> polars.LazyFrame:
+        """A polars LazyFrame over the table: only the columns that a query needs are read."""
+        return self._reference.lazy()
+
+    def scan(self, columns: Sequence[Any] | None = None, **selection: Any) -> Scan:
+        """Some columns and rows; see `ResultReference.scan`."""
+        return self._reference.scan(columns, **selection)
+
+    def close(self) -> None:
+        """Does nothing: there is nothing open. A RecordBatchReader has it."""
+
+    def __enter__(self) -> StoredBatches:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self._reference.__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> Any:
+        return self._reference.__arrow_c_schema__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredBatches, (self._reference,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredBatches) and self._reference == other._reference
+
+    def __hash__(self) -> int:
+        return hash(("StoredBatches", self._reference))
+
+    def __repr__(self) -> str:
+        return f"StoredBatches({self._reference})"
