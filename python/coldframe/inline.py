@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from coldframe.errors import ColdframeError, InvalidInputError, WrongTypeError
 from coldframe.scan import Scan
 from coldframe.serializers import CoreChoice
 
-__all__ = ["Encoded", "decode", "encode"]
+__all__ = ["Encoded", "decode", "encode", "scan"]
 
 _PUT = ("put", "inline")
 """What the native part calls an encoding: a put under the only key of a store that nobody else knows."""
@@ -94,17 +94,42 @@ def decode(data: bytes | memoryview, reference: Mapping[str, Any]) -> Any:
     Raises DamagedError if the bytes are not those that were written, or belong to another reference, InvalidInputError
     if that is no reference, and MissingLibraryError if the frame's library is not installed.
     """
+    try:
+        return scan(data, reference).frame()
+    except ColdframeError as error:
+        raise _named(error) from error.__cause__
+
+
+def scan(
+    data: bytes | memoryview, reference: Mapping[str, Any], columns: Sequence[Any] | None = None, **selection: Any
+) -> Scan:
+    """Some columns and rows of the frame that was encoded, in whatever library they are wanted; nothing is read yet.
+
+    Selected as by `Store.scan`; args and errors as of `decode`, raised when rows are asked for.
+    """
     held = _bytes(data)
     try:
         native = _reference(reference)
-        # Again in a process that a fork made, where a lazy frame is read.
-        return Scan(lambda: _coldframe.decode(held, native), "", progress=False).frame()
     except ColdframeError as error:
-        error.operation, error.subject = "decode", None
-        error.message = _PATH.sub("the file", error.message)
-        if isinstance(error, InvalidInputError):
-            error.hint = _OTHER_REFERENCE
-        raise
+        raise _named(error) from error.__cause__
+    return Scan(lambda: _opened(held, native), "", columns=columns, progress=False, **selection)
+
+
+def _opened(data: bytes, reference: _coldframe.Reference) -> _coldframe.Opened:
+    # Again in a process that a fork made, where a lazy frame is read.
+    try:
+        return _coldframe.decode(data, reference)
+    except ColdframeError as error:
+        raise _named(error) from error.__cause__
+
+
+def _named(error: ColdframeError) -> ColdframeError:
+    """The error without the names of a store that nobody else knows."""
+    error.operation, error.subject = "decode", None
+    error.message = _PATH.sub("the file", error.message)
+    if isinstance(error, InvalidInputError):
+        error.hint = _OTHER_REFERENCE
+    return error
 
 
 def _table_serializer(serializer: Any) -> CoreChoice:

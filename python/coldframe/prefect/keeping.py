@@ -83,23 +83,13 @@ class Keeping:
         stored = recognition.handle(place.frame)
         if stored is not None:
             return stored_entry(*stored)
-        if recognition.is_one_shot(place.frame) and self._run.delayed:
-            raise UnsupportedError(
-                f"a {type(place.frame).__name__} was returned inside a transaction, which is committed only now: others may "
-                "have read it meanwhile, and what is left of it would be stored",
-                hint="return `coldframe.prefect.put(reader)` instead, or a table",
-            )
         store = self._store()
         try:
             return {"reference": _compact(self._put_into(store, place, self._settings.serializer))}
         except (UnsupportedError, InvalidInputError) as error:
-            if not self._settings.pickle or _is_lazy(place.frame):
+            if not self._settings.pickle or recognition.is_lazy(place.frame):
                 raise
-            logger().warning(
-                "a %s cannot be stored as a table (%s), and is kept as a pickle, which only Python reads",
-                type(place.frame).__name__,
-                error.message,
-            )
+            tell_pickled(place.frame, error)
         return {"reference": _compact(self._put_into(store, place, Pickle(lib="cloudpickle"))), "is": "pickle"}
 
     def put(self, place: Place) -> ResultReference:
@@ -131,6 +121,26 @@ class Keeping:
             logger().warning("%s", warning.message)
         logger().debug("%s: %s rows, %s bytes, in %s", reference, reference.rows, reference.size, reference.storage)
         return reference
+
+
+def refuse_late(parted: Parted, of: run.Run) -> None:
+    """Raises UnsupportedError for what others may have read, at least in part, before it could be stored."""
+    for place in parted.places if of.delayed else ():
+        if recognition.is_one_shot(place.frame):
+            raise UnsupportedError(
+                f"a {type(place.frame).__name__} was returned inside a transaction, which is committed only now: others "
+                "may have read it meanwhile, and what is left of it would be stored",
+                hint="return `coldframe.prefect.put(reader)` instead, or a table",
+            )
+
+
+def tell_pickled(frame: Any, error: ColdframeError) -> None:
+    """Says that a frame has no other form than a pickle."""
+    logger().warning(
+        "a %s cannot be stored as a table (%s), and is kept as a pickle, which only Python reads",
+        type(frame).__name__,
+        error.message,
+    )
 
 
 def put(value: Any, settings: Settings, name: str | None = None) -> ResultReference:
@@ -178,11 +188,6 @@ def _compact(reference: ResultReference) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(reference.compact().json())
     return found
-
-
-def _is_lazy(frame: Any) -> bool:
-    """Whether a pickle of it would not hold its rows."""
-    return type(frame).__name__ in ("LazyFrame", "DuckDBPyRelation") or recognition.is_one_shot(frame)
 
 
 __all__ = ["Entry", "Keeping", "Settings", "give", "logger", "put", "reference", "stored_entry"]
