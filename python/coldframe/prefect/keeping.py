@@ -53,6 +53,7 @@ class Keeping:
         self._run = of
         self._landing: storage.Landing | None = None
         self._put: list[ResultReference] = []
+        self._keys: set[str] = set()
 
     @property
     def block(self) -> str | None:
@@ -103,7 +104,7 @@ class Keeping:
         return self._landing.store
 
     def _put_into(self, store: Store, place: Place, serializer: Any) -> ResultReference:
-        key = self._run.key(*place.path)
+        key = self._unused(self._run.key(*place.path))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", LossyWarning)
             reference = store.put(
@@ -121,6 +122,15 @@ class Keeping:
             logger().warning("%s", warning.message)
         logger().debug("%s: %s rows, %s bytes, in %s", reference, reference.rows, reference.size, reference.storage)
         return reference
+
+    def _unused(self, key: str) -> str:
+        """A key of its own for each frame of the value: names that are cut may be the same."""
+        numbered, number = key, 1
+        while numbered in self._keys:
+            number += 1
+            numbered = f"{key}-{number}"
+        self._keys.add(numbered)
+        return numbered
 
 
 def refuse_late(parted: Parted, of: run.Run) -> None:
