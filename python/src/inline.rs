@@ -20,12 +20,14 @@ use object_store::{
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
+use tokio::runtime::Runtime;
 
 use crate::content::Content;
+use crate::ending::visit;
 use crate::error::{OrRaise, exception};
 use crate::opened::Opened;
 use crate::reference::Reference;
-use crate::runtime::Waiting;
+use crate::runtime::{Waiting, runtime};
 use crate::store::{self, Wanted};
 
 /// Under which the only result of such a store lies.
@@ -66,7 +68,7 @@ pub(crate) fn decode(py: Python<'_>, data: PyBackedBytes, reference: &Reference)
     let other = || Error::invalid("the reference is not to one file").with_hint(OTHER_REFERENCE);
     let part = only_part(&reference).cloned().ok_or_else(other).or_raise(py)?;
     let path = Path::parse(&part.path).map_err(|_| other()).or_raise(py)?;
-    let data = Bytes::from_owner(data);
+    let data = Bytes::from_owner(Held { bytes: Some(data), runtime: runtime(py)?, process: std::process::id() });
     py.detach(|| check(&part, &data)).or_raise(py)?;
     let read = async move {
         let objects = Arc::new(InMemory::new());
@@ -110,6 +112,31 @@ fn check(part: &Part, data: &[u8]) -> coldframe::Result<()> {
         return damaged("the bytes are not those that were written: their checksum differs".to_owned());
     }
     Ok(())
+}
+
+/// Bytes of Python, let go of by whoever reads them last.
+struct Held {
+    bytes: Option<PyBackedBytes>,
+    runtime: &'static Runtime,
+    /// Whose runtime it is.
+    process: u32,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or_default()
+    }
+}
+
+impl Drop for Held {
+    /// In a thread of its own: this one may be outside Python, where they would stay until Python calls here again, and
+    /// whoever is inside may be waiting for this one.
+    fn drop(&mut self) {
+        let bytes = self.bytes.take();
+        if self.process == std::process::id() {
+            self.runtime.spawn_blocking(|| visit(|_| Ok(drop(bytes))));
+        }
+    }
 }
 
 /// One object of Python; each piece is let go of once it was copied.
