@@ -43,7 +43,7 @@ def run(folder: Path, *arguments: str, server: str | None = None) -> str:
 
 @pytest.mark.usefixtures("prefect_server")
 def test_the_second_run_computes_nothing_and_a_third_process_reads_the_result(tmp_path: Path) -> None:
-    # The second finds the results by the storage alone: which server it has does not matter, and starting one takes long.
+    # Which server the second has does not matter, and starting one takes long.
     first = run(tmp_path)
     second, third = run(tmp_path, server=get_current_settings().api.url), run(tmp_path, "read")
     assert "create_dataframe makes 1000 rows" in first and "process_dataframe adds col3" in first
