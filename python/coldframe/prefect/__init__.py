@@ -1,0 +1,1 @@
+"""coldframe in Prefect's flows and tasks."""
