@@ -71,10 +71,9 @@ def fingerprint(*parts: Any) -> bytes:
 
 
 def surroundings() -> list[tuple[str, str]]:
-    """The environment as far as it says how a store is opened."""
-    return sorted(
-        (name, value) for name, value in os.environ.items() if name.startswith(_PREFIXES) or name.upper() in _NAMES
-    )
+    """The environment as far as it says how a store is opened; which one is said by its URL."""
+    taken = (item for item in os.environ.items() if item[0].startswith(_PREFIXES) or item[0].upper() in _NAMES)
+    return sorted(item for item in taken if item[0] != "COLDFRAME_STORE")
 
 
 def _plain(value: Any) -> Any:
