@@ -144,6 +144,9 @@ def _s3_place(block: Any) -> Place:
     for name, value in (parameters.config or {}).items():
         if name not in _IGNORED_CONFIG and value not in (None, {}):
             raise refused(block, f"config[{name!r}]")
+    if parameters.endpoint_url is not None:
+        # Before boto sees it, whose errors repeat it.
+        check_endpoint(block, "endpoint_url", parameters.endpoint_url)
     bucket = bucket_of(block, "bucket_name", block.bucket_name)
     session, client = _client(block)
     options = _s3_where(block, bucket, client, session, parameters.endpoint_url is not None)

@@ -287,9 +287,9 @@ def test_the_store_whose_url_it_is_comes_first(tmp_path: Path, monkeypatch: pyte
     store = landing(None, block).store
     reference = put(store)
     monkeypatch.setenv("COLDFRAME_STORE", str(tmp_path / "variable"))
-    assert store_of(reference, str(tmp_path / "argument"), block, None) is store
+    assert store_of(reference, str(tmp_path / "argument"), block, None).url == store.url
     variable = landing(None, block).store
-    assert store_of(put(variable), str(tmp_path / "argument"), block, None) is variable
+    assert store_of(put(variable), str(tmp_path / "argument"), block, None).url == variable.url
     # What does not open here is left out: a profile that only the writer has.
     assert store_of(reference, "s3/writers-own", None, None).get(reference).equals(table())
     monkeypatch.setenv("COLDFRAME_STORE", "relative")
