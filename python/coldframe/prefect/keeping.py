@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from prefect.exceptions import MissingContextError
@@ -21,6 +22,7 @@ from coldframe.store import Store
 
 
 Entry = dict[str, Any]
+_GRACE = timedelta(minutes=5)
 
 
 def logger() -> Any:
@@ -121,7 +123,7 @@ class Keeping:
                 place.frame,
                 serializer=serializer,
                 strict=self._settings.strict,
-                expires=self._run.expires,
+                expires=_to_come(self._run.expires),
                 title=self._run.title(),
                 metadata={"prefect": self._run.metadata()},
                 progress=False,
@@ -178,6 +180,12 @@ def _compact(reference: ResultReference) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(reference.compact().json())
     return found
+
+
+def _to_come(expires: datetime | None) -> datetime | None:
+    """When a frame expires. Where the record of it has expired before it was written, those downstream may still read it."""
+    now = datetime.now(timezone.utc)
+    return expires if expires is None or expires - now > timedelta(seconds=1) else now + _GRACE
 
 
 def _is_lazy(frame: Any) -> bool:

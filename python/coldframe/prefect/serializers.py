@@ -77,7 +77,9 @@ class _FrameSerializer(Serializer, abc.ABC):
             return self._dumped(obj)
         except Exception as error:
             name = type(obj).__name__
-            if self.strict:
+            # Of a run that failed already, the error is what people are to see.
+            if self.strict and not isinstance(obj, BaseException):
+                run.give_up(obj)
                 logger().error("a %s was not persisted, and the run is ended: %s", name, error)
                 raise NotPersistedError(f"a {name} was not persisted: {error}") from error
             logger().error("a %s was not persisted, and the run goes on without: %s", name, error)
