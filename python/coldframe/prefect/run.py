@@ -114,7 +114,7 @@ def hand_on(value: Any, instead: Any) -> bool:
     if transaction is None or record is None or delayed:
         return False
     record.result = instead
-    for hook in transaction.on_rollback_hooks:
+    for hook in getattr(transaction, "on_rollback_hooks", ()):
         engine: Any = getattr(getattr(hook, "func", None), "__self__", None)
         if getattr(engine, "_return_value", None) is value:
             engine._return_value = instead
