@@ -122,7 +122,9 @@ def test_a_damaged_table_that_is_read_later_says_so_when_it_is_read(place: Place
         rows_of(found)
 
 
-def test_a_task_that_prefect_would_hit_by_its_key_alone_fails_where_the_frame_is_gone(place: Place, tmp_path: Path) -> None:
+def test_a_task_that_prefect_would_hit_by_its_key_alone_fails_where_the_frame_is_gone(
+    place: Place, tmp_path: Path
+) -> None:
     policy = TASK_SOURCE.configure(key_storage=tmp_path / "keys")
     work = Work(place, KINDS["pandas"], cache_policy=policy)
     work.run()
@@ -232,7 +234,9 @@ def test_changing_a_frame_from_a_hit_changes_no_later_hit(place: Place) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pandas", "lazy"])
-def test_a_frame_is_read_from_the_store_once_for_a_hit(place: Place, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_is_read_from_the_store_once_for_a_hit(
+    place: Place, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     work = Work(place, KINDS[kind])
     work.run()
     opened = []

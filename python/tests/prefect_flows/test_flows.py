@@ -110,7 +110,9 @@ def test_frames_inside_of_values_are_stored_and_put_back(place: Place) -> None:
     assert len(place.references()) == 4
 
 
-@pytest.mark.parametrize("value", [None, True, 3, "text", [1, {"a": 2}], {"data": 1}, {"result": 2}, {"$frame": 0}, {1, 2}])
+@pytest.mark.parametrize(
+    "value", [None, True, 3, "text", [1, {"a": 2}], {"data": 1}, {"result": 2}, {"$frame": 0}, {1, 2}]
+)
 def test_what_has_no_frame_comes_back_equal(place: Place, value: Any) -> None:
     runs = []
 
@@ -307,7 +309,9 @@ def test_tasks_run_in_other_processes_and_their_frames_are_found(place: Place) -
     assert len(place.references()) == 3
 
 
-def test_only_metadata_is_read_to_see_whether_a_result_is_there_with_a_key_storage(place: Place, tmp_path: Path) -> None:
+def test_only_metadata_is_read_to_see_whether_a_result_is_there_with_a_key_storage(
+    place: Place, tmp_path: Path
+) -> None:
     runs = []
     policy = TASK_SOURCE.configure(key_storage=tmp_path / "keys")
 
@@ -327,7 +331,9 @@ def test_only_metadata_is_read_to_see_whether_a_result_is_there_with_a_key_stora
     assert json.loads(record.read_text())["coldframe"] == 1
 
 
-def test_the_type_string_means_the_serializer_once_it_is_imported(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_type_string_means_the_serializer_once_it_is_imported(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLDFRAME_STORE", place.location)
 
     @task(persist_result=True, result_serializer="coldframe", result_storage=place.results, cache_policy=TASK_SOURCE)
