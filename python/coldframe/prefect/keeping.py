@@ -12,14 +12,13 @@ from typing import Any
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
-from coldframe.errors import ColdframeError, InvalidInputError, LossyWarning, UnsupportedError
+from coldframe.errors import ColdframeError, InvalidInputError, LossyError, LossyWarning, UnsupportedError
 from coldframe.prefect import memory, recognition, run, storage
 from coldframe.prefect.envelope import Parted, Place, reference_in
 from coldframe.prefect.stored_batches import StoredBatches
 from coldframe.reference import ResultReference
 from coldframe.serializers import Pickle
 from coldframe.store import Store
-
 
 Entry = dict[str, Any]
 _GRACE = timedelta(minutes=5)
@@ -89,6 +88,9 @@ class Keeping:
         store = self._store()
         try:
             return {"reference": _compact(self._put_into(store, place, self._settings.serializer))}
+        # A strict put that would lose something: it is to be told, and no way found around it.
+        except LossyError:
+            raise
         except (UnsupportedError, InvalidInputError) as error:
             if not self._settings.pickle or recognition.is_lazy(place.frame):
                 raise

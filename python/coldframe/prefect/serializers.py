@@ -14,7 +14,7 @@ from prefect.serializers import Serializer
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from coldframe import inline, pickling, serializers
-from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, UnsupportedError
+from coldframe.errors import ColdframeError, InvalidInputError, LossyError, NotFoundError, UnsupportedError
 from coldframe.prefect import envelope, keeping, recognition, run, storage
 from coldframe.prefect.keeping import Keeping, Settings, logger
 from coldframe.prefect.stored_batches import InlineTable, StoredBatches
@@ -213,6 +213,8 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
             encoded = inline.encode(place.frame, self._format(), strict=self.strict)
             if encoded is None:
                 raise UnsupportedError(f"a {type(place.frame).__name__} gives no table")
+        except LossyError:
+            raise
         except (UnsupportedError, InvalidInputError) as error:
             if not self.pickle or recognition.is_lazy(place.frame):
                 raise

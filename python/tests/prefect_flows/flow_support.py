@@ -39,11 +39,12 @@ class Place:
 
     def kept(self, **more: Any) -> dict[str, Any]:
         """The options of a task or flow whose result is persisted here."""
-        return {"persist_result": True, "result_serializer": self.serializer(), "result_storage": self.results, **more}
+        kept = {"persist_result": True, "result_serializer": self.serializer(), "result_storage": self.results}
+        return {**kept, **more}
 
     def cached(self, **more: Any) -> dict[str, Any]:
         """The options of a task that runs again only for other inputs."""
-        return self.kept(cache_policy=INPUTS + TASK_SOURCE, **more)
+        return self.kept(**{"cache_policy": INPUTS + TASK_SOURCE, **more})
 
     def references(self) -> list[coldframe.ResultReference]:
         """What is stored: the newest version of each key."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas
 import polars
-import pydantic
 import pyarrow
+import pydantic
 import pytest
 from flow_support import KINDS, Place, in_another_process, rows_of, table
 from prefect import flow, task

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from datetime import timedelta
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 from flow_support import Place, logged, table
 from prefect import flow, task
@@ -16,7 +18,7 @@ from prefect.cache_policies import TASK_SOURCE
 from prefect.locking.memory import MemoryLockManager
 from prefect.transactions import IsolationLevel, get_transaction, transaction
 
-from coldframe.prefect import ColdframeSerializer, NotPersistedError
+from coldframe.prefect import ColdframeSerializer, NotPersistedError, ParquetSerializer
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 SECRET = "correct-horse-battery-staple"
@@ -196,29 +198,63 @@ def test_a_strict_failure_unlocks_its_key(place: Place, asynchronous: bool) -> N
     assert not locks.is_locked(key)
 
 
-def test_strict_refuses_what_would_lose_something(place: Place) -> None:
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"a": [1, 2]}, index=pandas.date_range("2026-01-01", periods=2, freq="D"))
-    frame.attrs["unit"] = object()
+@pytest.mark.parametrize("where", ["store", "record"])
+def test_a_loss_is_a_line_and_with_strict_an_error(place: Place, where: str) -> None:
+    kind = pyarrow.map_(pyarrow.string(), pyarrow.int64(), keys_sorted=True)
+    lossy = pyarrow.table({"m": pyarrow.array([[("a", 1)]], kind)})
 
-    @task(**strict(place, cache_expiration=timedelta(days=1)))
+    def serializer(strict: bool) -> Any:
+        return place.serializer(strict=strict) if where == "store" else ParquetSerializer(strict=strict)
+
+    @task
     def create() -> Any:
-        return frame
+        return lossy
 
     @flow
-    def work() -> None:
-        create()
+    def work(strict: bool) -> None:
+        create.with_options(**place.cached(result_serializer=serializer(strict)))()
 
-    with pytest.raises(NotPersistedError, match=r"(?i)attrs|lost|lose"):
-        work()
-    assert place.references() == []
+    with pytest.raises(NotPersistedError, match="column `m`"):
+        work(True)
+    assert place.references() == [] and place.records() == []
+    with logged() as lines:
+        work(False)
+    assert len(lines.of(logging.WARNING, "column `m`")) == 1
+    assert len(place.records()) == 1
 
 
-def test_no_line_has_a_secret(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A store that cannot be reached: nothing listens at that port.
+class _Denies(BaseHTTPRequestHandler):
+    """A storage that takes nothing, and tells of the request what it can."""
+
+    def answer(self) -> None:
+        text = f"<Error><Code>AccessDenied</Code><Message>{self.headers}</Message></Error>".encode()
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def denying() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Denies)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_no_line_has_a_secret(place: Place, denying: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", SECRET + "-token")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an-id")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", denying)
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     serializer = ColdframeSerializer(store=f"s3://bucket/{place.results.name}")
 
