@@ -32,7 +32,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coldframe import json_values, pickling
-from coldframe.errors import DamagedError, InvalidInputError, UnsupportedError
+from coldframe.errors import DamagedError, UnsupportedError
 from coldframe.prefect.recognition import is_leaf
 
 VERSION = 1

@@ -6,12 +6,13 @@ import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
-from coldframe.errors import ColdframeError, InvalidInputError, LossyWarning, UnsupportedError
+from coldframe.errors import ColdframeError, InvalidInputError, LossyError, LossyWarning, UnsupportedError
 from coldframe.prefect import memory, recognition, run, storage
 from coldframe.prefect.envelope import Parted, Place, reference_in
 from coldframe.prefect.stored_batches import StoredBatches
@@ -19,8 +20,8 @@ from coldframe.reference import ResultReference
 from coldframe.serializers import Pickle
 from coldframe.store import Store
 
-
 Entry = dict[str, Any]
+_GRACE = timedelta(minutes=5)
 
 
 def logger() -> Any:
@@ -87,6 +88,9 @@ class Keeping:
         store = self._store()
         try:
             return {"reference": _compact(self._put_into(store, place, self._settings.serializer))}
+        # A strict put that would lose something: it is to be told, and no way found around it.
+        except LossyError:
+            raise
         except (UnsupportedError, InvalidInputError) as error:
             if not self._settings.pickle or recognition.is_lazy(place.frame):
                 raise
@@ -112,7 +116,7 @@ class Keeping:
                 place.frame,
                 serializer=serializer,
                 strict=self._settings.strict,
-                expires=self._run.expires,
+                expires=_to_come(self._run.expires),
                 title=self._run.title(),
                 metadata={"prefect": self._run.metadata()},
                 progress=False,
@@ -198,6 +202,12 @@ def _compact(reference: ResultReference) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(reference.compact().json())
     return found
+
+
+def _to_come(expires: datetime | None) -> datetime | None:
+    """When a frame expires. Where the record of it has expired before it was written, those downstream may still read it."""
+    now = datetime.now(timezone.utc)
+    return expires if expires is None or expires - now > timedelta(seconds=1) else now + _GRACE
 
 
 __all__ = ["Entry", "Keeping", "Settings", "give", "logger", "put", "reference", "stored_entry"]

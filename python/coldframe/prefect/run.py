@@ -6,7 +6,7 @@ later, in the transaction that holds the value.
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,9 +15,13 @@ from typing import Any
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.filesystems import WritableFileSystem
 from prefect.results import ResultRecord  # type: ignore[attr-defined]
-from prefect.transactions import BaseTransaction, get_transaction
+from prefect.transactions import BaseTransaction, Transaction, TransactionState, get_transaction
+from prefect.utilities import engine as prefect_engine
 
 _LONGEST_NAME = 48
+_LONGEST_SEGMENT = 90
+"""Bytes: eight of them make a key that every store takes."""
+_MOST_SEGMENTS = 7
 _UNKNOWN = ("", "<unknown>", "None")
 
 
@@ -44,9 +48,9 @@ class Run:
         """The key of a frame: ``prefect/<flow>/<task>/<cache key or run>/<path in the value>``."""
         flow, task = self.flow or "no-flow", self.task or "flow-result"
         which = self.cache_key or self.task_run_id or self.flow_run_id or "no-run"
-        # Prefect's keys of local storages are absolute paths.
-        names = ["prefect", flow, task, re.split(r"[/\\]", which)[-1], *map(str, path)]
-        return "/".join(map(_segment, names[:8]))
+        names = ["prefect", flow, task, which, *map(str, path)]
+        # What lies deeper is told apart by versions.
+        return "/".join(map(_segment, names[:_MOST_SEGMENTS]))
 
     def metadata(self) -> dict[str, str]:
         """What people search for, under Prefect's names."""
@@ -69,14 +73,14 @@ class Run:
 
 def current(value: Any = None) -> Run:
     """The run that returned `value`, or that we are in."""
-    task, flow = TaskRunContext.get(), FlowRunContext.get()
+    task, flow = _contexts()
     transaction, delayed = _holder(get_transaction(), value)
     names = _logged_names(transaction)
-    expires = None
+    expires: datetime | None = None
     storage = None
     if transaction is not None:
-        record: Any = _staged(transaction)
-        expires = record.metadata.expiration
+        record = _staged(transaction)
+        expires = record.metadata.expiration if record is not None else None
         storage = getattr(transaction.store, "result_storage", None)
     elif task is not None and task.task.cache_expiration is not None:
         expires = datetime.now(timezone.utc) + task.task.cache_expiration
@@ -106,15 +110,41 @@ def hand_on(value: Any, instead: Any) -> bool:
     public name, so what is not there any more is left alone.
     """
     transaction, delayed = _holder(get_transaction(), value)
-    if transaction is None or delayed:
+    record = _staged(transaction)
+    if transaction is None or record is None or delayed:
         return False
-    _staged(transaction).result = instead
-    for hook in transaction.on_rollback_hooks:
+    record.result = instead
+    for hook in getattr(transaction, "on_rollback_hooks", ()):
         engine: Any = getattr(getattr(hook, "func", None), "__self__", None)
         if getattr(engine, "_return_value", None) is value:
             engine._return_value = instead
+            # By this, Prefect knows whose result a task is given, and draws the arrow.
+            if link := getattr(prefect_engine, "link_state_to_task_run_result", None):
+                link(engine.state, instead)
             return True
     return False
+
+
+def give_up(value: Any) -> None:
+    """Rolls back the transaction that was committing `value`, for an error that is no `Exception`.
+
+    Prefect does so for each `Exception`. After another error it would leave the transaction open, so that whatever runs
+    on this thread from then on were part of it and never committed; and its lock would stay locked.
+    """
+    active = get_transaction()
+    if active is None or _holder(active, value)[0] is None:
+        return
+    if isinstance(active, Transaction):
+        active.rollback()
+        active.reset()
+        return
+    # What would roll it back has to be awaited, and there is nobody to await it here.
+    active.state = TransactionState.ROLLED_BACK
+    if active.store is not None and active.key and active.store.lock_manager is not None:
+        active.store.release_lock(active.key, holder=active._holder)
+    if active._token is not None:
+        active.__var__.reset(active._token)
+        active._token = None
 
 
 def owner() -> TaskRunContext | None:
@@ -122,24 +152,35 @@ def owner() -> TaskRunContext | None:
     return TaskRunContext.get()
 
 
+def _contexts() -> tuple[TaskRunContext | None, FlowRunContext | None]:
+    """The contexts of the run that we are in; that of a task is none where it called a flow, and that is what runs."""
+    task, flow = TaskRunContext.get(), FlowRunContext.get()
+    flow_run = flow.flow_run if flow is not None else None
+    if task is not None and flow_run is not None and task.task_run.flow_run_id != flow_run.id:
+        return None, flow
+    return task, flow
+
+
 def _holder(active: BaseTransaction | None, value: Any) -> tuple[BaseTransaction | None, bool]:
     """The transaction that holds the record of `value`, and whether it is an inner one of the active transaction."""
     if active is None or value is None:
         return None, False
-    for transaction in _with_children(active):
-        record = _staged(transaction)
-        if record is not None and record.result is value:
+    for transaction in _in_order_of_commit(active):
+        # Several tasks may have returned the same object: those before this one are done with it.
+        done = transaction.is_committed() or transaction.is_rolled_back()
+        staged: Any = getattr(transaction, "_staged_value", None)
+        if not done and (staged is value or (isinstance(staged, ResultRecord) and staged.result is value)):
             return transaction, transaction is not active
     return None, False
 
 
-def _with_children(transaction: BaseTransaction) -> Iterator[BaseTransaction]:
-    yield transaction
+def _in_order_of_commit(transaction: BaseTransaction) -> Iterator[BaseTransaction]:
     for child in transaction.children:
-        yield from _with_children(child)
+        yield from _in_order_of_commit(child)
+    yield transaction
 
 
-def _staged(transaction: BaseTransaction) -> Any:
+def _staged(transaction: BaseTransaction | None) -> ResultRecord[Any] | None:
     record = getattr(transaction, "_staged_value", None)
     return record if isinstance(record, ResultRecord) else None
 
@@ -158,10 +199,14 @@ def _text(found: object) -> str | None:
 
 
 def _segment(name: str) -> str:
-    """A name as one segment of a key."""
+    """A name as one segment of a key. Long ones end in a digest, so that what differs stays different."""
     safe = "".join("-" if character in "/\\@" or not character.isprintable() else character for character in name)
-    safe = safe.strip()[:_LONGEST_NAME].strip()
+    safe = safe.strip()
+    if len(safe) > _LONGEST_NAME or len(safe.encode()) > _LONGEST_SEGMENT:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        begin = safe[: _LONGEST_NAME - 9].encode()[: _LONGEST_SEGMENT - 9].decode(errors="ignore")
+        safe = f"{begin.strip()}-{digest}"
     return safe if safe.strip(".") else "unnamed"
 
 
-__all__ = ["Run", "current", "hand_on", "owner"]
+__all__ = ["Run", "current", "give_up", "hand_on", "owner"]

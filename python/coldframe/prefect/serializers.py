@@ -14,7 +14,7 @@ from prefect.serializers import Serializer
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from coldframe import inline, pickling, serializers
-from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, UnsupportedError
+from coldframe.errors import ColdframeError, InvalidInputError, LossyError, NotFoundError, UnsupportedError
 from coldframe.prefect import envelope, keeping, recognition, run, storage
 from coldframe.prefect.keeping import Keeping, Settings, logger
 from coldframe.prefect.stored_batches import InlineTable, StoredBatches
@@ -77,7 +77,9 @@ class _FrameSerializer(Serializer, abc.ABC):
             return self._dumped(obj)
         except Exception as error:
             name = type(obj).__name__
-            if self.strict:
+            # Of a run that failed already, the error is what people are to see.
+            if self.strict and not isinstance(obj, BaseException):
+                run.give_up(obj)
                 logger().error("a %s was not persisted, and the run is ended: %s", name, error)
                 raise NotPersistedError(f"a {name} was not persisted: {error}") from error
             logger().error("a %s was not persisted, and the run goes on without: %s", name, error)
@@ -211,6 +213,8 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
             encoded = inline.encode(place.frame, self._format(), strict=self.strict)
             if encoded is None:
                 raise UnsupportedError(f"a {type(place.frame).__name__} gives no table")
+        except LossyError:
+            raise
         except (UnsupportedError, InvalidInputError) as error:
             if not self.pickle or recognition.is_lazy(place.frame):
                 raise
