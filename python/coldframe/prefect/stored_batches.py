@@ -23,10 +23,11 @@ class StoredBatches:
     by several at once. Whatever takes Arrow streams takes it as well: `polars.DataFrame(batches)`.
     """
 
-    __slots__ = ("_reference",)
+    __slots__ = ("_reader", "_reference")
 
     def __init__(self, reference: ResultReference) -> None:
         self._reference = reference
+        self._reader: pyarrow.RecordBatchReader | None = None
 
     @property
     def reference(self) -> ResultReference:
@@ -50,6 +51,15 @@ class StoredBatches:
         """A new reader, from the first batch on."""
         return frames.require("pyarrow", "to read batches").RecordBatchReader.from_stream(self._reference)
 
+    def read_next_batch(self) -> pyarrow.RecordBatch:
+        """The batch after that of the last call; StopIteration when there is none.
+
+        Nothing else goes on from there: all other methods begin with the first batch.
+        """
+        if self._reader is None:
+            self._reader = self.to_reader()
+        return self._reader.read_next_batch()
+
     def read_all(self) -> pyarrow.Table:
         """All of it, as a table."""
         return self._reference.to_arrow()
@@ -71,7 +81,8 @@ class StoredBatches:
         return self._reference.scan(columns, **selection)
 
     def close(self) -> None:
-        """Does nothing: there is nothing open. A RecordBatchReader has it."""
+        """Lets `read_next_batch` begin anew."""
+        self._reader = None
 
     def __enter__(self) -> StoredBatches:
         return self
