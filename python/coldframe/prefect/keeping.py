@@ -142,8 +142,8 @@ def refuse_late(parted: Parted, of: run.Run) -> None:
     for place in parted.places if of.delayed else ():
         if recognition.is_one_shot(place.frame):
             raise UnsupportedError(
-                f"a {type(place.frame).__name__} was returned inside a transaction, which is committed only now: others "
-                "may have read it meanwhile, and what is left of it would be stored",
+                f"a {type(place.frame).__name__} was returned inside a transaction, which is committed only now: "
+                "others may have read it meanwhile, and what is left of it would be stored",
                 hint="return `coldframe.prefect.put(reader)` instead, or a table",
             )
 
