@@ -13,6 +13,9 @@ __all__ = [
     "Store",
     "Table",
     "__version__",
+    "decode",
+    "encode",
+    "losses",
     "run_command",
 ]
 __version__: str
@@ -48,6 +51,9 @@ class _Selection(Protocol):
     batch_rows: int | None
 
 def run_command(arguments: Sequence[str]) -> int: ...
+def losses(content: Content, serializer: str | None = None) -> str: ...
+def encode(content: Content, wanted: _Wanted) -> tuple[bytes, str]: ...
+def decode(data: bytes, reference: Reference) -> Opened: ...
 
 @final
 class Reference:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from coldframe import _coldframe, frames, json_values, serializers, values
 from coldframe.arguments import check_flag, check_number, check_text
 from coldframe.errors import InvalidInputError, LossyError, LossyWarning, UnsupportedError, WrongTypeError
 from coldframe.frames import Prepared
 from coldframe.serializers import CoreChoice, PythonChoice
-
-if TYPE_CHECKING:
-    from coldframe.reference import ResultReference
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d+[smhdw])+")
@@ -109,30 +106,56 @@ def prepare(store: _coldframe.Store, key: str, value: Any, serializer: Any, want
     if isinstance(choice, PythonChoice):
         wanted.serializer, wanted.extension = json.dumps(choice.descriptor), choice.extension
         return Content(_coldframe.Content.from_bytes(choice.dumps(value)))
-    if choice is not None:
-        wanted.serializer = choice.text
-    content, losses = _content(value, choice, wanted)
-    if content.content.schema is not None:
-        by_serializer = json.loads(store.losses(content.content, wanted.serializer))
-        # The core adds its own where they are not said yet.
-        wanted.lossy = json.dumps([*losses, *by_serializer])
-        _tell(key, [*losses, *by_serializer], wanted.strict, keeps="arrow" if by_serializer else "pickle")
-    else:
-        _tell(key, losses, wanted.strict, keeps="pickle")
+    place = Place("put", key, store.losses)
+    frame = prepare_frame(place, value, choice, wanted, stacklevel=4)
+    if frame is not None:
+        return frame
+    content, losses = _other(value, choice, wanted)
+    _tell(place, losses, wanted.strict, "pickle", stacklevel=4)
     return content
 
 
-def _content(value: Any, choice: CoreChoice | None, wanted: Wanted) -> tuple[Content, list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class Place:
+    """For what a value is prepared: the operation and its subject, for errors, and who knows what it loses."""
+
+    operation: str
+    subject: str | None
+    losses: Callable[[_coldframe.Content, str | None], str]
+
+    def __str__(self) -> str:
+        return self.operation if self.subject is None else f"{self.operation} {self.subject}"
+
+
+def prepare_frame(
+    place: Place, value: Any, choice: CoreChoice | None, wanted: Wanted, stacklevel: int = 3
+) -> Content | None:
+    """The content for a frame, with its serializer, source and losses said in `wanted`; None for what is no frame.
+
+    Raises and warns as `prepare`; a warning names the caller that is `stacklevel` calls away.
+    """
+    if values.classify(value) not in ("frame?", "object"):
+        return None
+    frame = frames.prepare(value)
+    if frame is None:
+        return None
+    wanted.serializer = None if choice is None else choice.text
+    wanted.source = json.dumps(frame.source)
+    if choice is None or choice.holds == "parquet":
+        _check_categories(frame)
+    content = _table(frame)
+    by_serializer = json.loads(place.losses(content, wanted.serializer))
+    losses = [*frame.losses, *by_serializer]
+    # The core adds its own where they are not said yet.
+    wanted.lossy = json.dumps(losses)
+    _tell(place, losses, wanted.strict, "arrow" if by_serializer else "pickle", stacklevel + 1)
+    return Content(content, frame.rows)
+
+
+def _other(value: Any, choice: CoreChoice | None, wanted: Wanted) -> tuple[Content, list[dict[str, Any]]]:
+    """The content for a value that is no frame, and what it loses."""
     kind = values.classify(value)
-    if kind in ("frame?", "object"):
-        frame = frames.prepare(value)
-        if frame is not None:
-            wanted.source = json.dumps(frame.source)
-            losses = list(frame.losses)
-            wanted.lossy = json.dumps(losses)
-            if choice is None or choice.holds == "parquet":
-                _check_categories(frame)
-            return Content(_table(frame), frame.rows), losses
+    wanted.serializer = None if choice is None else choice.text
     holds = choice.holds if choice is not None else None
     if holds == "json" or (holds is None and kind in ("json", "literal")):
         lib = choice.json_lib if choice is not None else "json"
@@ -172,24 +195,29 @@ def _table(frame: Prepared) -> _coldframe.Content:
     return _coldframe.Content.from_batches(frame.schema, frame.batches or iter(()))
 
 
-def _tell(key: str, losses: list[dict[str, Any]], strict: bool, keeps: str) -> None:
+def _tell(place: Place, losses: list[dict[str, Any]], strict: bool, keeps: str, stacklevel: int) -> None:
     if not losses:
         return
     told = "; ".join(_told(loss) for loss in losses)
     if strict:
         way = 'serializer="arrow" keeps most' if keeps == "arrow" else 'serializer="pickle" keeps Python objects whole'
-        hint = f"convert it, choose a serializer that keeps it ({way}), or put without strict"
-        raise LossyError(f"this would be lost on the way and back: {told}", hint=hint, operation="put", subject=key)
-    warnings.warn(f"put {key} loses: {told}", LossyWarning, stacklevel=4)
+        hint = f"convert it, choose a serializer that keeps it ({way}), or {place.operation} without strict"
+        raise LossyError(
+            f"this would be lost on the way and back: {told}",
+            hint=hint,
+            operation=place.operation,
+            subject=place.subject,
+        )
+    warnings.warn(f"{place} loses: {told}", LossyWarning, stacklevel=stacklevel)
 
 
-def tell_late(key: str, wanted: Wanted, reference: ResultReference) -> None:
+def tell_late(place: str, wanted: Wanted, lossy: list[dict[str, Any]]) -> None:
     """Warns of what only the data showed to be lost, such as the order of dictionaries that differ."""
     known = json.loads(wanted.lossy or "[]")
-    late = [loss for loss in reference.lossy if loss not in known]
+    late = [loss for loss in lossy if loss not in known]
     if late:
         told = "; ".join(_told(loss) for loss in late)
-        warnings.warn(f"put {key} lost: {told}", LossyWarning, stacklevel=3)
+        warnings.warn(f"{place} lost: {told}", LossyWarning, stacklevel=3)
 
 
 def _told(loss: Mapping[str, Any]) -> str:

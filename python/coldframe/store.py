@@ -144,7 +144,7 @@ class Store:
             if error.subject is None:
                 error.operation, error.subject = "put", key
             raise
-        tell_late(key, wanted, reference)
+        tell_late(f"put {key}", wanted, reference.lossy)
         return reference
 
     def get(

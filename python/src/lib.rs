@@ -1,13 +1,15 @@
 //! The native part of the Python package `coldframe`: its verbs over the public API of the Rust library.
 //!
 //! Python's own side (which library a frame belongs to, how a result draws itself) is in `coldframe/*.py`. Here is what
-//! has to be Rust: the runtime and its life across forks, signals and the interpreter's end (`runtime`, `ending`), the store (`store`), streams of batches
-//! in and out (`content`, `import`, `repair`, `table`), and errors (`error`).
+//! has to be Rust: the runtime and its life across forks, signals and the interpreter's end (`runtime`, `ending`), the
+//! store (`store`), files without one (`inline`), streams of batches in and out (`content`, `import`, `repair`, `table`),
+//! and errors (`error`).
 
 mod content;
 mod ending;
 mod error;
 mod import;
+mod inline;
 mod opaque;
 mod opened;
 mod reference;
@@ -28,6 +30,8 @@ mod _coldframe {
 
     #[pymodule_export]
     use crate::content::Content;
+    #[pymodule_export]
+    use crate::inline::{decode, encode, losses};
     #[pymodule_export]
     use crate::opened::Opened;
     #[pymodule_export]

@@ -145,7 +145,8 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn apply(self, py: Python<'_>, mut put: Put) -> PyResult<Put> {
+    /// The same put, done so.
+    pub(crate) fn apply(self, py: Python<'_>, mut put: Put) -> PyResult<Put> {
         put = match (self.serializer, self.extension) {
             (None, _) => put,
             (Some(text), None) => put.serializer(text),
@@ -186,6 +187,19 @@ impl Wanted {
         }
         Ok(if self.strict { put.strict() } else { put })
     }
+}
+
+/// What a put of this table would lose for certain, as a JSON array.
+pub(crate) fn losses(
+    py: Python<'_>,
+    store: &ResultStore,
+    content: &Content,
+    serializer: Option<String>,
+) -> PyResult<String> {
+    let Some(shape) = content.shape() else { return Ok("[]".to_owned()) };
+    let mut losses = store.losses(&shape, serializer.map(SerializerChoice::Text)).or_raise(py)?;
+    losses.extend(content.forgotten());
+    Ok(serde_json::Value::Array(losses).to_string())
 }
 
 fn json<T: serde::de::DeserializeOwned>(py: Python<'_>, text: &str) -> PyResult<T> {
@@ -259,10 +273,7 @@ impl Store {
     /// What a put of this table would lose for certain, as a JSON array.
     #[pyo3(signature = (content, serializer = None))]
     fn losses(&self, py: Python<'_>, content: &Content, serializer: Option<String>) -> PyResult<String> {
-        let Some(shape) = content.shape() else { return Ok("[]".to_owned()) };
-        let mut losses = self.get(py)?.losses(&shape, serializer.map(SerializerChoice::Text)).or_raise(py)?;
-        losses.extend(content.forgotten());
-        Ok(serde_json::Value::Array(losses).to_string())
+        losses(py, &self.get(py)?, content, serializer)
     }
 
     #[pyo3(signature = (what, as_of = None))]

@@ -11,9 +11,11 @@ It is JSON, so that it is valid wherever Prefect keeps results:
   first of ``frames`` was.
 - ``pickle``: instead of ``value``, the value as a pickle in base64, in which the frames are persistent ids: 0, 1, 2, …
   ``by`` says who wrote it: ``lib``, ``lib_version``, ``python``, ``protocol``.
-- ``frames``: each has a ``reference``, and in inline records ``bytes``: a whole Parquet or Arrow file, in base64.
+- ``frames``: each has a ``reference``, and in inline records ``bytes``: a whole Parquet or Arrow file, in base64, and as
+  its ``reference`` what is needed to read it.
   ``is`` is ``"reference"`` where not a frame was returned but a reference, ``"batches"`` where it was a handle that stands
-  for a reader, and ``"pickle"`` where the frame is one that only Python can hold.
+  for a reader, and ``"pickle"`` where the frame is one that only Python can hold: then inline ``bytes`` are a pickle, and
+  ``reference`` says who wrote it.
 - ``block``: the id of the saved Prefect block whose credentials open the store of the references, if there is one.
 
 No name at the top is ``data`` or ``result``: Prefect would take the text for a record of its own. A reader refuses a

@@ -53,6 +53,7 @@ class Keeping:
         self._run = of
         self._landing: storage.Landing | None = None
         self._put: list[ResultReference] = []
+        self._keys: set[str] = set()
 
     @property
     def block(self) -> str | None:
@@ -83,23 +84,13 @@ class Keeping:
         stored = recognition.handle(place.frame)
         if stored is not None:
             return stored_entry(*stored)
-        if recognition.is_one_shot(place.frame) and self._run.delayed:
-            raise UnsupportedError(
-                f"a {type(place.frame).__name__} was returned inside a transaction, which is committed only now: others may "
-                "have read it meanwhile, and what is left of it would be stored",
-                hint="return `coldframe.prefect.put(reader)` instead, or a table",
-            )
         store = self._store()
         try:
             return {"reference": _compact(self._put_into(store, place, self._settings.serializer))}
         except (UnsupportedError, InvalidInputError) as error:
-            if not self._settings.pickle or _is_lazy(place.frame):
+            if not self._settings.pickle or recognition.is_lazy(place.frame):
                 raise
-            logger().warning(
-                "a %s cannot be stored as a table (%s), and is kept as a pickle, which only Python reads",
-                type(place.frame).__name__,
-                error.message,
-            )
+            tell_pickled(place.frame, error)
         return {"reference": _compact(self._put_into(store, place, Pickle(lib="cloudpickle"))), "is": "pickle"}
 
     def put(self, place: Place) -> ResultReference:
@@ -113,7 +104,7 @@ class Keeping:
         return self._landing.store
 
     def _put_into(self, store: Store, place: Place, serializer: Any) -> ResultReference:
-        key = self._run.key(*place.path)
+        key = self._unused(self._run.key(*place.path))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", LossyWarning)
             reference = store.put(
@@ -131,6 +122,35 @@ class Keeping:
             logger().warning("%s", warning.message)
         logger().debug("%s: %s rows, %s bytes, in %s", reference, reference.rows, reference.size, reference.storage)
         return reference
+
+    def _unused(self, key: str) -> str:
+        """A key of its own for each frame of the value: names that are cut may be the same."""
+        numbered, number = key, 1
+        while numbered in self._keys:
+            number += 1
+            numbered = f"{key}-{number}"
+        self._keys.add(numbered)
+        return numbered
+
+
+def refuse_late(parted: Parted, of: run.Run) -> None:
+    """Raises UnsupportedError for what others may have read, at least in part, before it could be stored."""
+    for place in parted.places if of.delayed else ():
+        if recognition.is_one_shot(place.frame):
+            raise UnsupportedError(
+                f"a {type(place.frame).__name__} was returned inside a transaction, which is committed only now: others "
+                "may have read it meanwhile, and what is left of it would be stored",
+                hint="return `coldframe.prefect.put(reader)` instead, or a table",
+            )
+
+
+def tell_pickled(frame: Any, error: ColdframeError) -> None:
+    """Says that a frame has no other form than a pickle."""
+    logger().warning(
+        "a %s cannot be stored as a table (%s), and is kept as a pickle, which only Python reads",
+        type(frame).__name__,
+        error.message,
+    )
 
 
 def put(value: Any, settings: Settings, name: str | None = None) -> ResultReference:
@@ -178,11 +198,6 @@ def _compact(reference: ResultReference) -> dict[str, Any]:
         )
     found: dict[str, Any] = json.loads(reference.compact().json())
     return found
-
-
-def _is_lazy(frame: Any) -> bool:
-    """Whether a pickle of it would not hold its rows."""
-    return type(frame).__name__ in ("LazyFrame", "DuckDBPyRelation") or recognition.is_one_shot(frame)
 
 
 __all__ = ["Entry", "Keeping", "Settings", "give", "logger", "put", "reference", "stored_entry"]

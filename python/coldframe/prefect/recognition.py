@@ -50,11 +50,17 @@ def is_one_shot(value: Any) -> bool:
     return is_one_shot(value)
 
 
+def is_lazy(value: Any) -> bool:
+    """Whether a pickle of a leaf would not hold its rows."""
+    return type(value).__name__ in ("LazyFrame", "DuckDBPyRelation") or is_one_shot(value)
+
+
 def handle(value: Any) -> tuple[str, ResultReference] | None:
     """What a leaf is that is stored already, and its reference."""
     if isinstance(value, ResultReference):
         return "reference", value
-    return ("batches", value.reference) if isinstance(value, StoredBatches) else None
+    reference = value.reference if isinstance(value, StoredBatches) else None
+    return None if reference is None else ("batches", reference)
 
 
 def _is_of(value: Any, library: str, names: tuple[str, ...]) -> bool:

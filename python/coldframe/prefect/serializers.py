@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -13,11 +13,11 @@ from typing import Any
 from prefect.serializers import Serializer
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from coldframe import inline, serializers
+from coldframe import inline, pickling, serializers
 from coldframe.errors import ColdframeError, InvalidInputError, NotFoundError, UnsupportedError
 from coldframe.prefect import envelope, keeping, recognition, run, storage
 from coldframe.prefect.keeping import Keeping, Settings, logger
-from coldframe.prefect.stored_batches import StoredBatches
+from coldframe.prefect.stored_batches import InlineTable, StoredBatches
 from coldframe.reference import ResultReference
 
 _collected: ContextVar[list[ResultReference] | None] = ContextVar("coldframe_collected_references", default=None)
@@ -100,6 +100,23 @@ class _FrameSerializer(Serializer, abc.ABC):
             logger().error("a persisted result cannot be read: %s", error)
             raise
 
+    def _hand_on(self, value: Any, parted: envelope.Parted, stored: Callable[[int], StoredBatches]) -> None:
+        """Those downstream get handles for what could be read only once."""
+        places = parted.places
+        if not any(recognition.is_one_shot(place.frame) for place in places):
+            return
+
+        def give(number: int) -> Any:
+            frame = places[number].frame
+            return stored(number) if recognition.is_one_shot(frame) else frame
+
+        if not run.hand_on(value, parted.joined(give)):
+            logger().warning(
+                "a reader was stored, and whoever has the %s that was returned has an empty one: Prefect gives no way to "
+                "replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle of a task",
+                type(value).__name__,
+            )
+
     @abc.abstractmethod
     def _dumped(self, value: Any) -> bytes:
         """The record."""
@@ -151,34 +168,21 @@ class ColdframeSerializer(_FrameSerializer):
 
     def _dumped(self, value: Any) -> bytes:
         parted = envelope.part(value, allow_pickle=self.pickle)
-        kept = Keeping(self.settings, run.current(value))
+        of = run.current(value)
+        keeping.refuse_late(parted, of)
+        kept = Keeping(self.settings, of)
         frames = kept.keep(parted)
         try:
             text = parted.text(frames, kept.block)
-            self._hand_on(value, parted, frames, kept.block)
+            self._hand_on(
+                value,
+                parted,
+                lambda number: StoredBatches(keeping.reference(frames[number], self.settings, kept.block)),
+            )
         except BaseException:
             kept.undo()
             raise
         return text
-
-    def _hand_on(self, value: Any, parted: envelope.Parted, frames: list[keeping.Entry], block: str | None) -> None:
-        """Those downstream get handles for what could be read only once."""
-        places = parted.places
-        if not any(recognition.is_one_shot(place.frame) for place in places):
-            return
-
-        def give(number: int) -> Any:
-            frame = places[number].frame
-            if not recognition.is_one_shot(frame):
-                return frame
-            return StoredBatches(keeping.reference(frames[number], self.settings, block))
-
-        if not run.hand_on(value, parted.joined(give)):
-            logger().warning(
-                "a reader was stored, and whoever has the %s that was returned has an empty one: Prefect gives no way to "
-                "replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle of a task",
-                type(value).__name__,
-            )
 
     def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
         return _given(entry, self.settings, block)
@@ -193,21 +197,40 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
 
     def _dumped(self, value: Any) -> bytes:
         parted = envelope.part(value, allow_pickle=self.pickle)
-        return parted.text([self._encoded(place) for place in parted.places])
+        keeping.refuse_late(parted, run.current(value))
+        frames = [self._encoded(place) for place in parted.places]
+        text = parted.text(frames)
+        self._hand_on(value, parted, lambda number: _inline_batches(frames[number]))
+        return text
 
     def _encoded(self, place: envelope.Place) -> keeping.Entry:
         stored = recognition.handle(place.frame)
         if stored is not None:
             return keeping.stored_entry(*stored)
-        encoded = inline.encode(place.frame, self._format(), strict=self.strict)
-        if encoded is None:
-            raise UnsupportedError(f"a {type(place.frame).__name__} gives no table")
-        return envelope.inline_entry(encoded.data, encoded.reference)
+        try:
+            encoded = inline.encode(place.frame, self._format(), strict=self.strict)
+            if encoded is None:
+                raise UnsupportedError(f"a {type(place.frame).__name__} gives no table")
+        except (UnsupportedError, InvalidInputError) as error:
+            if not self.pickle or recognition.is_lazy(place.frame):
+                raise
+            keeping.tell_pickled(place.frame, error)
+            pickled = pickling.dumps(place.frame, "cloudpickle")
+            return {**envelope.inline_entry(pickled, pickling.describe("cloudpickle")), "is": "pickle"}
+        entry = envelope.inline_entry(encoded.data, encoded.reference)
+        is_batches = recognition.is_one_shot(place.frame) or isinstance(place.frame, StoredBatches)
+        return {**entry, "is": "batches"} if is_batches else entry
 
     def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
         if "bytes" not in entry:
             return _given(entry, Settings(pickle=self.pickle), block)
-        return inline.decode(envelope.bytes_in(entry), envelope.reference_in(entry))
+        kind = entry.get("is")
+        if kind == "batches":
+            return _inline_batches(entry)
+        data, description = envelope.bytes_in(entry), envelope.reference_in(entry)
+        if kind == "pickle":
+            return pickling.loads(data, description, allow_pickle=self.pickle)
+        return inline.decode(data, description)
 
 
 class ParquetSerializer(_InlineSerializer):
@@ -248,6 +271,10 @@ def _given(entry: keeping.Entry, settings: Settings, block: str | None) -> Any:
     reference = keeping.reference(entry, settings, block)
     collected.append(reference)
     return reference
+
+
+def _inline_batches(entry: keeping.Entry) -> StoredBatches:
+    return StoredBatches(InlineTable(envelope.bytes_in(entry), envelope.reference_in(entry)))
 
 
 def _table_serializer(serializer: Any) -> Any:

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from coldframe import frames
+from coldframe import frames, inline
+from coldframe.reference import ResultReference
+from coldframe.scan import Scan
 
 if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
 
-    from coldframe.reference import ResultReference
-    from coldframe.scan import Scan
+
+@dataclass(frozen=True)
+class InlineTable:
+    """A table whose file is in Prefect's record itself."""
+
+    data: bytes = field(repr=False)
+    """The file."""
+    description: dict[str, Any] = field(repr=False)
+    """What is needed to read it, as `inline.encode` gave it."""
+
+    def scan(self, columns: Sequence[Any] | None = None, **selection: Any) -> Scan:
+        """Some columns and rows."""
+        return inline.scan(self.data, self.description, columns, **selection)
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows there are."""
+        return self.description.get("rows")
 
 
 class StoredBatches:
@@ -23,36 +42,36 @@ class StoredBatches:
     by several at once. Whatever takes Arrow streams takes it as well: `polars.DataFrame(batches)`.
     """
 
-    __slots__ = ("_reference",)
+    __slots__ = ("_table",)
 
-    def __init__(self, reference: ResultReference) -> None:
-        self._reference = reference
+    def __init__(self, table: ResultReference | InlineTable) -> None:
+        self._table = table
 
     @property
-    def reference(self) -> ResultReference:
-        """Where the table lies."""
-        return self._reference
+    def reference(self) -> ResultReference | None:
+        """Where the table lies; None if it lies in Prefect's record."""
+        return self._table if isinstance(self._table, ResultReference) else None
 
     @property
     def schema(self) -> pyarrow.Schema:
         """The schema of the batches."""
-        return frames.require("pyarrow", "to read batches").schema(self._reference)
+        return frames.require("pyarrow", "to read batches").schema(self._table.scan())
 
     @property
     def num_rows(self) -> int:
         """How many rows there are."""
-        return self._reference.rows or 0
+        return self._table.rows or 0
 
     def __iter__(self) -> Iterator[pyarrow.RecordBatch]:
         return iter(self.to_reader())
 
     def to_reader(self) -> pyarrow.RecordBatchReader:
         """A new reader, from the first batch on."""
-        return frames.require("pyarrow", "to read batches").RecordBatchReader.from_stream(self._reference)
+        return frames.require("pyarrow", "to read batches").RecordBatchReader.from_stream(self._table.scan())
 
     def read_all(self) -> pyarrow.Table:
         """All of it, as a table."""
-        return self._reference.to_arrow()
+        return self._table.scan().to_arrow()
 
     def read_pandas(self, **options: Any) -> pandas.DataFrame:
         """All of it, as a pandas DataFrame; `options` as of `pyarrow.Table.to_pandas`."""
@@ -64,11 +83,11 @@ class StoredBatches:
 
     def lazy(self) -> polars.LazyFrame:
         """A polars LazyFrame over the table: only the columns that a query needs are read."""
-        return self._reference.lazy()
+        return self._table.scan().lazy()
 
     def scan(self, columns: Sequence[Any] | None = None, **selection: Any) -> Scan:
         """Some columns and rows; see `ResultReference.scan`."""
-        return self._reference.scan(columns, **selection)
+        return self._table.scan(columns, **selection)
 
     def close(self) -> None:
         """Does nothing: there is nothing open. A RecordBatchReader has it."""
@@ -80,19 +99,19 @@ class StoredBatches:
         self.close()
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        return self._reference.__arrow_c_stream__(requested_schema)
+        return self._table.scan().__arrow_c_stream__(requested_schema)
 
     def __arrow_c_schema__(self) -> Any:
-        return self._reference.__arrow_c_schema__()
+        return self._table.scan().__arrow_c_schema__()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StoredBatches, (self._reference,)
+        return StoredBatches, (self._table,)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, StoredBatches) and self._reference == other._reference
+        return isinstance(other, StoredBatches) and self._table == other._table
 
     def __hash__(self) -> int:
-        return hash(("StoredBatches", self._reference))
+        return hash(("StoredBatches", self.num_rows))
 
     def __repr__(self) -> str:
-        return f"StoredBatches({self._reference})"
+        return f"StoredBatches({self._table})"

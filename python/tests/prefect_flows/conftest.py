@@ -1,0 +1,63 @@
+"""Prefect for tests: settings of their own, and one real server for the session."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.settings import (
+    PREFECT_HOME,
+    PREFECT_LOCAL_STORAGE_PATH,
+    PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    temporary_settings,
+)
+from prefect.testing.utilities import prefect_test_harness
+
+HERE = Path(__file__).parent
+STARTUP = 90
+"""Seconds until the server counts as broken."""
+# What Prefect and what it is built on warn of in their own code.
+_OTHERS = (
+    r"ignore::DeprecationWarning:(prefect|prefect_aws|prefect_gcp|prefect_azure|botocore|google|fastapi|starlette)\..*",
+    r"ignore:.*datetime\.datetime\.utcnow.*:DeprecationWarning",
+    r"ignore::pydantic.warnings.PydanticDeprecatedSince20",
+    # Connections of Prefect's client, which closes them when the interpreter ends.
+    r"ignore:unclosed.*:ResourceWarning",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in Path(item.path).parents:
+            for ignored in _OTHERS:
+                item.add_marker(pytest.mark.filterwarnings(ignored))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of Prefect's own for the tests, which touch no other."""
+    home = tmp_path_factory.mktemp("prefect")
+    with temporary_settings(
+        {
+            PREFECT_HOME: home,
+            PREFECT_LOCAL_STORAGE_PATH: home / "storage",
+            PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
+            PREFECT_SERVER_ANALYTICS_ENABLED: False,
+        }
+    ):
+        yield home
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_home: Path) -> Iterator[None]:
+    """A real server, which takes some ten seconds to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        # The server is started by a name on the path.
+        patch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+        patch.setenv("DO_NOT_TRACK", "1")
+        with prefect_test_harness(server_startup_timeout=STARTUP):
+            yield
