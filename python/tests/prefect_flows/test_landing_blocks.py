@@ -33,7 +33,7 @@ def no_settings_of_this_machine(clean_environment: None) -> None:
 
 
 def place(block: Any) -> tuple[str, dict[str, Any]]:
-    found = blocks.place_of(block, HOME)
+    found = blocks.location_of(block, HOME)
     assert SECRET not in repr(found)
     return found.url, found.options
 
