@@ -26,8 +26,8 @@ _collected: ContextVar[list[ResultReference] | None] = ContextVar("coldframe_col
 class NotPersistedError(BaseException):
     """A value was not persisted, and the serializer is strict.
 
-    Prefect catches every `Exception` of a serializer and goes on; this ends the run. It is raised from the error that says
-    why.
+    Prefect catches every `Exception` of a serializer and goes on; this ends the run. It is raised from the error that
+    says why.
     """
 
 
@@ -53,11 +53,13 @@ class _FrameSerializer(Serializer, abc.ABC):
 
     strict: bool = Field(
         default=False,
-        description="Ends the run where a result cannot be persisted whole, with `NotPersistedError`. Otherwise Prefect logs it, and goes on.",
+        description="Ends the run where a result cannot be persisted whole, with `NotPersistedError`. "
+        "Otherwise Prefect logs it, and goes on.",
     )
     pickle: bool = Field(
         default=True,
-        description="Whether what is no JSON and no frame is pickled, as by Prefect's own default. It is unpickled by whoever reads it.",
+        description="Whether what is no JSON and no frame is pickled, as by Prefect's own default. "
+        "It is unpickled by whoever reads it.",
     )
 
     @model_serializer(mode="wrap")
@@ -114,8 +116,8 @@ class _FrameSerializer(Serializer, abc.ABC):
 
         if not run.hand_on(value, parted.joined(give)):
             logger().warning(
-                "a reader was stored, and whoever has the %s that was returned has an empty one: Prefect gives no way to "
-                "replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle of a task",
+                "a reader was stored, and whoever has the %s that was returned has an empty one: Prefect gives no way "
+                "to replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle of a task",
                 type(value).__name__,
             )
 
@@ -131,15 +133,16 @@ class _FrameSerializer(Serializer, abc.ABC):
 class ColdframeSerializer(_FrameSerializer):
     """Streams the frames of a value into a store, and leaves references in Prefect's record.
 
-    Frames may be at any depth: in dicts, lists, tuples, dataclasses, models. The rest of the value becomes JSON if it comes
-    back equal from it, and a pickle if it does not.
+    Frames may be at any depth: in dicts, lists, tuples, dataclasses, models. The rest of the value becomes JSON if it
+    comes back equal from it, and a pickle if it does not.
 
     ::
 
         @task(persist_result=True, result_serializer=ColdframeSerializer())
         def create(): ...
 
-    Without `store`, frames land where `COLDFRAME_STORE` says, or else in the folder ``coldframe/`` beside Prefect's results.
+    Without `store`, frames land where `COLDFRAME_STORE` says, or else in the folder ``coldframe/`` beside Prefect's
+    results.
     """
 
     type: str = Field(default="coldframe", frozen=True)
