@@ -46,6 +46,15 @@ def reference_html(reference: ResultReference) -> str:
     return card.reference_html(_facts(reference))
 
 
+def reference_markdown(reference: ResultReference) -> str:
+    """The card of a reference, as markdown for a page that outlives the moment: it tells times, and no ages."""
+    from coldframe import card
+
+    facts = _facts(reference)
+    del facts["now"]
+    return card.reference_markdown(facts)
+
+
 def now() -> datetime:
     """The time from which ages are counted."""
     return datetime.now(timezone.utc)

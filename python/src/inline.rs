@@ -134,7 +134,12 @@ impl Drop for Held {
     fn drop(&mut self) {
         let bytes = self.bytes.take();
         if self.process == std::process::id() {
-            self.runtime.spawn_blocking(|| visit(|_| Ok(drop(bytes))));
+            self.runtime.spawn_blocking(|| {
+                visit(|_| {
+                    drop(bytes);
+                    Ok(())
+                })
+            });
         }
     }
 }

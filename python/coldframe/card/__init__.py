@@ -1,9 +1,10 @@
-"""How results, stores and listings draw themselves: from facts to text and HTML.
+"""How results, stores and listings draw themselves: from facts to text, HTML and markdown.
 
 The functions are pure: they look nothing up, and never fail for what a reference holds. `..._text` is text of at most
 100 columns; only code may be longer, since it is there to be copied. `..._html` is one element of the class `coldframe`
 that brings its own style sheet, needs no script and nothing from elsewhere, and is readable on light and dark pages.
-What people wrote (keys, titles, column names, metadata) is inert in both.
+`..._markdown` is for pages that take that and nothing else, and stays below 64 KiB. What people wrote (keys, titles,
+column names, metadata) is inert in all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from . import describe, html, text
+from . import describe, html, markdown, text
 from .facts import (
     ColumnFacts,
     ListingFacts,
@@ -33,6 +34,7 @@ __all__ = [
     "listing_html",
     "listing_text",
     "reference_html",
+    "reference_markdown",
     "reference_text",
     "scan_text",
     "schema_html",
@@ -52,6 +54,14 @@ def reference_text(facts: ReferenceFacts) -> str:
 def reference_html(facts: ReferenceFacts) -> str:
     """One result as HTML."""
     return html.render(describe.reference(facts))
+
+
+def reference_markdown(facts: ReferenceFacts) -> str:
+    """One result as GitHub-flavoured markdown of less than 64 KiB, with at most 100 columns.
+
+    It is kept and read later: give no `now`, and it tells times and not ages.
+    """
+    return markdown.render_within(markdown.LIMIT, lambda columns: describe.reference(facts, columns), 100)
 
 
 def store_text(facts: StoreFacts) -> str:

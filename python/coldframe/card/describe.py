@@ -30,8 +30,8 @@ _DRAWN_LOSSES = 10
 _NUMERIC = re.compile(r"(u?int|float|double|half|decimal)", re.IGNORECASE)
 
 
-def reference(facts: ReferenceFacts) -> Card:
-    """The card of one result."""
+def reference(facts: ReferenceFacts, drawn: int = DRAWN) -> Card:
+    """The card of one result, with at most so many of its columns."""
     view = ReferenceView(facts["reference"])
     now, columns = facts.get("now"), facts.get("columns")
     return Card(
@@ -42,7 +42,7 @@ def reference(facts: ReferenceFacts) -> Card:
         problem=facts.get("problem"),
         description=view.text("description"),
         properties=_properties(view, now),
-        grid=_columns(columns) if columns else None,
+        grid=_columns(columns, drawn) if columns else None,
         sections=_sections(view, facts),
     )
 
@@ -143,8 +143,8 @@ def _loss(loses: str, columns: Sequence[str]) -> str:
     return f"{named}: {loses}" if named else loses
 
 
-def _columns(columns: Sequence[ColumnFacts]) -> Grid:
-    drawn = columns[:DRAWN]
+def _columns(columns: Sequence[ColumnFacts], most: int) -> Grid:
+    drawn = columns[:most]
     sizes = [column.get("bytes") or 0 for column in columns]
     total, largest = sum(sizes), max(sizes)
 

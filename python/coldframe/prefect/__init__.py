@@ -1,4 +1,4 @@
-"""coldframe for Prefect 3: the frames that tasks and flows return are streamed into a store, and Prefect keeps references.
+"""coldframe for Prefect 3: frames that tasks and flows return are streamed into a store, and Prefect keeps references.
 
 ::
 

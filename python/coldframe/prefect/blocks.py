@@ -144,6 +144,9 @@ def _s3_place(block: Any) -> Place:
     for name, value in (parameters.config or {}).items():
         if name not in _IGNORED_CONFIG and value not in (None, {}):
             raise refused(block, f"config[{name!r}]")
+    if parameters.endpoint_url is not None:
+        # Before boto sees it, whose errors repeat it.
+        check_endpoint(block, "endpoint_url", parameters.endpoint_url)
     bucket = bucket_of(block, "bucket_name", block.bucket_name)
     session, client = _client(block)
     options = _s3_where(block, bucket, client, session, parameters.endpoint_url is not None)
@@ -203,8 +206,8 @@ def _s3_keys(session: Any) -> Options:
 def _s3_where(block: Any, bucket: str, client: Any, session: Any, given: bool) -> Options:
     """Region, endpoint and style, as botocore chooses them.
 
-    Its rule: an endpoint that somebody named has the bucket in the path, Amazon's own in the host if the name fits
-    there; the configured style overrides both.
+    Its rule: an endpoint that somebody named has the bucket in the path, Amazon's own in the host. The configured style
+    overrides both, but never puts a bucket into the host whose name cannot stand there.
     """
     config, endpoint = client.meta.config, client.meta.endpoint_url.rstrip("/")
     check_endpoint(block, "endpoint_url", endpoint)
@@ -212,8 +215,12 @@ def _s3_where(block: Any, bucket: str, client: Any, session: Any, given: bool) -
     host = parts.hostname or ""
     own = given or not host.endswith(_AMAZON)
     style = (config.s3 or {}).get("addressing_style")
-    fits = re.fullmatch(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]", bucket) is not None
-    virtual = (style == "virtual" and not _is_ip(host)) if own else (style != "path" and fits)
+    # A certificate for *.host does not cover a name with dots.
+    label = (
+        r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]" if "." not in bucket or parts.scheme == "https" else r"[a-z0-9][a-z0-9.-]*"
+    )
+    fits = re.fullmatch(label, bucket) is not None and not _is_ip(host)
+    virtual = fits and (style == "virtual" or (not own and style != "path" and "." not in bucket))
     options: Options = {"virtual_hosted_style_request": virtual}
     if not own and session.region_name is None and host == "s3.amazonaws.com":
         # Nobody named a region: the environment of coldframe may.

@@ -4,18 +4,20 @@ It is JSON, so that it is valid wherever Prefect keeps results:
 
 .. code-block:: json
 
-    {"coldframe": 1, "value": {"train": {"$frame": 0}, "score": 0.5}, "frames": [{"reference": {"…": "…"}}]}
+    {"coldframe":1,"crc32":"5f3b2c1d","value":{"train":{"$frame":0},"score":0.5},"frames":[{"reference":{"…":"…"}}]}
 
-- ``coldframe``: the version of this form, 1.
-- ``value``: the value, if it comes back equal from JSON once its frames are taken out. ``{"$frame": 0}`` stands where the
-  first of ``frames`` was.
-- ``pickle``: instead of ``value``, the value as a pickle in base64, in which the frames are persistent ids: 0, 1, 2, …
-  ``by`` says who wrote it: ``lib``, ``lib_version``, ``python``, ``protocol``.
-- ``frames``: each has a ``reference``, and in inline records ``bytes``: a whole Parquet or Arrow file, in base64, and as
-  its ``reference`` what is needed to read it.
-  ``is`` is ``"reference"`` where not a frame was returned but a reference, ``"batches"`` where it was a handle that stands
-  for a reader, and ``"pickle"`` where the frame is one that only Python can hold: then inline ``bytes`` are a pickle, and
-  ``reference`` says who wrote it.
+- ``coldframe``: the version of this form, 1. It comes first.
+- ``crc32``: the CRC-32 of all bytes that come after it and its comma, in eight hexadecimal digits. It comes second.
+- ``value``: the value, if it comes back equal from JSON once its frames are taken out. ``{"$frame":0}`` stands where
+  the first of ``frames`` was.
+- ``pickle``: instead of ``value``, the value as a pickle in base64. In it, frames are calls of the function
+  ``coldframe.prefect.envelope.frame`` with their number: 0, 1, 2, … ``by`` says who wrote it: ``lib``, ``lib_version``,
+  ``python``, ``protocol``.
+- ``frames``: each has a ``reference``. In inline records each also has ``bytes``, a whole Parquet or Arrow file in
+  base64, and its ``reference`` is what is needed to read them.
+  ``is`` is ``"reference"`` where not a frame was returned but a reference, ``"batches"`` where it was a handle that
+  stands for a reader, and ``"pickle"`` where the frame is one that only Python can hold: then
+  inline ``bytes`` are a pickle, and ``reference`` says who wrote it.
 - ``block``: the id of the saved Prefect block whose credentials open the store of the references, if there is one.
 
 No name at the top is ``data`` or ``result``: Prefect would take the text for a record of its own. A reader refuses a
@@ -25,27 +27,25 @@ version that it does not know, and passes over names that it does not know.
 from __future__ import annotations
 
 import base64
+import binascii
 import io
 import json
+import re
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
-from coldframe import json_values, pickling
-from coldframe.errors import DamagedError, UnsupportedError
-from coldframe.prefect.recognition import is_leaf
+from coldframe import pickling
+from coldframe.errors import DamagedError, InternalError, UnsupportedError
+from coldframe.prefect import parting
+from coldframe.prefect.parting import PLACE, Place
+from coldframe.prefect.recognition import is_leaf, is_leaf_kind
 
 VERSION = 1
-_PLACE = "$frame"
 _LIBRARY = "cloudpickle"
-
-
-@dataclass(frozen=True)
-class Place:
-    """A frame in a value, and how one gets there: `("train",)`; nothing for the value itself."""
-
-    frame: Any
-    path: tuple[str | int, ...]
+_MEND = "delete the record, or run again with `refresh_cache=True`"
+_BEGIN = re.compile(rb'\{"coldframe":%d,"crc32":"([0-9a-f]{8})",' % VERSION)
 
 
 @dataclass(frozen=True)
@@ -54,75 +54,84 @@ class Parted:
 
     places: list[Place]
     tree: Any = None
+    """The rest as JSON has it."""
+    json: str | None = None
+    """Its text, of a value that is on its way into a record."""
     pickle: bytes | None = None
     by: dict[str, Any] = field(default_factory=dict)
+    """Who wrote the pickle."""
 
     def text(self, frames: list[dict[str, Any]], block: str | None = None) -> bytes:
         """The envelope, with what stands for each frame."""
-        envelope: dict[str, Any] = {"coldframe": VERSION}
         if self.pickle is None:
-            envelope["value"] = self.tree
+            pieces = [b'"value":', (_dumped(self.tree) if self.json is None else self.json).encode()]
         else:
-            envelope["pickle"] = base64.b64encode(self.pickle).decode("ascii")
-            envelope["by"] = self.by
-        envelope["frames"] = frames
+            pickled = binascii.b2a_base64(self.pickle, newline=False)
+            pieces = [b'"pickle":"', pickled, b'","by":', _dumped(self.by).encode()]
+        pieces.append(b',"frames":[')
+        for number, entry in enumerate(frames):
+            pieces.append(b"," if number else b"")
+            pieces.extend(_entry_pieces(entry))
+        pieces.append(b"]")
         if block is not None:
-            envelope["block"] = block
-        return json.dumps(envelope, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+            pieces.append(b',"block":' + _dumped(block).encode())
+        pieces.append(b"}")
+        checksum = 0
+        for piece in pieces:
+            checksum = zlib.crc32(piece, checksum)
+        return b"".join([b'{"coldframe":%d,"crc32":"%08x",' % (VERSION, checksum), *pieces])
 
     def joined(self, give: Callable[[int], Any]) -> Any:
         """The value with `give(0)`, `give(1)`, … where its frames were. Each is asked for once."""
         given: dict[int, Any] = {}
 
-        def frame(number: int) -> Any:
+        def at(number: object) -> Any:
+            if type(number) is not int:
+                raise DamagedError("the record names a frame by what is no number", hint=_MEND)
             if number not in given:
                 given[number] = give(number)
             return given[number]
 
         if self.pickle is None:
-            return _filled(self.tree, frame)
-        unpickler = _Unpickler(io.BytesIO(self.pickle), frame)
-        return pickling.load(unpickler.load, self.by)
+            return parting.filled(self.tree, at)
+        return pickling.load(_Unpickler(io.BytesIO(self.pickle), at).load, self.by)
 
 
 def part(value: Any, *, allow_pickle: bool = True) -> Parted:
     """Takes the frames out of a value, at any depth.
 
-    Raises UnsupportedError for what can be pickled neither, with its path; or which is not JSON, without `allow_pickle`.
+    Raises UnsupportedError, with the path, for what is not JSON and cannot be pickled, or must not without
+    `allow_pickle`.
     """
     if is_leaf(value):
-        return Parted([Place(value, ())], {_PLACE: 0})
-    places: list[Place] = []
+        return Parted([Place(value, ())], {PLACE: 0})
+    folder = parting.Folder(each_once=allow_pickle)
     try:
-        tree = _Folder(places).fold(value)
-        json_values.check_exact(tree)
+        tree = folder.fold(value)
     except UnsupportedError as error:
-        if not allow_pickle:
-            raise UnsupportedError(
-                error.message,
-                hint=f"{error.hint or ''}; or allow pickles: ColdframeSerializer(pickle=True)".lstrip("; "),
-            ) from error
-        return _pickled(value)
-    return Parted(places, tree)
+        if allow_pickle:
+            return _pickled(value)
+        hint = f"{error.hint or ''}; or allow pickles: ColdframeSerializer(pickle=True)".lstrip("; ")
+        raise UnsupportedError(error.message, hint=hint) from error
+    # As of now: the value may change while its frames are stored.
+    return Parted(folder.places, tree, _dumped(tree))
 
 
 def read(text: bytes) -> tuple[Parted, list[dict[str, Any]], str | None]:
     """Reads an envelope: the value without its frames, what stands for each of them, and the block.
 
-    Raises DamagedError if it is none, UnsupportedError if a newer version wrote it.
+    Raises DamagedError if it is none, or not as it was written; UnsupportedError if a newer version wrote it.
     """
+    begin = _BEGIN.match(text)
+    if begin is None:
+        _refuse(text)
+    if zlib.crc32(memoryview(text)[begin.end() :]) != int(begin[1], 16):
+        raise DamagedError("the record is not as it was written: its checksum is another", hint=_MEND)
     try:
-        envelope = json.loads(text)
+        envelope = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"the record is no JSON, and so none of coldframe: {error}", hint=_MEND) from error
-    if not isinstance(envelope, dict) or not isinstance(envelope.get("coldframe"), int):
-        raise DamagedError("the record was not written by coldframe", hint=_MEND)
-    if envelope["coldframe"] != VERSION:
-        raise UnsupportedError(
-            f"the record has version {envelope['coldframe']}, and this coldframe knows version {VERSION}",
-            hint="upgrade coldframe where it is read",
-        )
-    frames = envelope.get("frames", [])
+        raise DamagedError(f"the record is no JSON: {error}", hint=_MEND) from error
+    frames = envelope.get("frames")
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise DamagedError("the record has no list of frames", hint=_MEND)
     block = envelope.get("block")
@@ -136,58 +145,45 @@ def read(text: bytes) -> tuple[Parted, list[dict[str, Any]], str | None]:
     except (TypeError, ValueError) as error:
         raise DamagedError("the pickle in the record is damaged", hint=_MEND) from error
     by = envelope.get("by")
-    return Parted([], None, pickled, by if isinstance(by, dict) else {"type": "pickle"}), frames, block
+    return Parted([], None, None, pickled, by if isinstance(by, dict) else {"type": "pickle"}), frames, block
 
 
-_MEND = "delete the record, or run again with `refresh_cache=True`"
+def _refuse(text: bytes) -> NoReturn:
+    """Says what a text is that does not begin as an envelope of this version does."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"the record is no JSON, and so none of coldframe: {error}", hint=_MEND) from error
+    version = found.get("coldframe") if isinstance(found, dict) else None
+    if type(version) is not int:
+        raise DamagedError("the record was not written by coldframe", hint=_MEND)
+    if version != VERSION:
+        raise UnsupportedError(
+            f"the record has version {version}, and this coldframe knows version {VERSION}",
+            hint="upgrade coldframe where it is read",
+        )
+    raise DamagedError("the record is not as it was written: it has no checksum where that belongs", hint=_MEND)
 
 
-class _Folder:
-    """Puts places where the frames of lists and dicts are. The places of one frame are one."""
-
-    def __init__(self, places: list[Place]) -> None:
-        self._places = places
-        self._numbers: dict[int, int] = {}
-        self._path: list[str | int] = []
-
-    def fold(self, value: Any) -> Any:
-        kind = type(value)
-        if kind is dict:
-            if _PLACE in value:
-                raise UnsupportedError(f"value: a dict with the key `{_PLACE}` would be taken for a frame")
-            return {
-                key: item if type(item) in json_values.SCALARS else self._step(key, item) for key, item in value.items()
-            }
-        if kind is list:
-            return [
-                item if type(item) in json_values.SCALARS else self._step(number, item)
-                for number, item in enumerate(value)
-            ]
-        return self._place(value) if is_leaf(value) else value
-
-    def _step(self, step: Any, item: Any) -> Any:
-        if len(self._path) == json_values.DEEPEST:
-            raise json_values.too_deep()
-        self._path.append(step)
-        folded = self.fold(item)
-        self._path.pop()
-        return folded
-
-    def _place(self, frame: Any) -> dict[str, int]:
-        number = self._numbers.setdefault(id(frame), len(self._places))
-        if number == len(self._places):
-            self._places.append(Place(frame, tuple(self._path)))
-        return {_PLACE: number}
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
-def _filled(tree: Any, give: Callable[[int], Any]) -> Any:
-    if isinstance(tree, list):
-        return [_filled(item, give) for item in tree]
-    if isinstance(tree, dict):
-        if _PLACE in tree:
-            return give(tree[_PLACE])
-        return {key: _filled(item, give) for key, item in tree.items()}
-    return tree
+def _dumped(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _entry_pieces(entry: dict[str, Any]) -> list[bytes]:
+    """The JSON of an entry. The bytes of a frame are not looked through for what JSON would escape."""
+    if "bytes" not in entry:
+        return [_dumped(entry).encode()]
+    rest = _dumped({name: part for name, part in entry.items() if name != "bytes"})
+    return [rest[:-1].encode(), b',"bytes":"' if rest != "{}" else b'"bytes":"', entry["bytes"].encode(), b'"}']
+
+
+def frame(number: int) -> Any:
+    """What stands for a frame in a pickle of this form. Such a pickle is read only by its record."""
+    raise InternalError(f"frame {number} of a pickle was asked for outside of its record")
 
 
 def _pickled(value: Any) -> Parted:
@@ -195,17 +191,17 @@ def _pickled(value: Any) -> Parted:
     places: list[Place] = []
     numbers: dict[int, int] = {}
 
-    def number_of(frame: Any) -> int:
-        number = numbers.setdefault(id(frame), len(places))
+    def number_of(part: Any) -> int:
+        number = numbers.setdefault(id(part), len(places))
         if number == len(places):
-            places.append(Place(frame, (number,)))
+            places.append(Place(part, (number,)))
         return number
 
     def dump(part: Any, file: Any) -> None:
         pickler_class(file, number_of).dump(part)
 
     pickled = pickling.dump(value, dump, _LIBRARY)
-    return Parted(places, None, pickled, pickling.describe(_LIBRARY))
+    return Parted(places, pickle=pickled, by=pickling.describe(_LIBRARY))
 
 
 def _pickler_class() -> Any:
@@ -217,19 +213,25 @@ def _pickler_class() -> Any:
         def __init__(self, file: Any, number_of: Callable[[Any], int]) -> None:
             super().__init__(file, protocol=pickling.PROTOCOL)
             self._number_of = number_of
+            self._leaf_kinds: dict[type, bool] = {}
 
-        def persistent_id(self, part: Any) -> int | None:
-            return self._number_of(part) if is_leaf(part) else None
+        # A `persistent_id` would be called for every number and text as well, which takes five times as long.
+        def reducer_override(self, part: Any) -> Any:
+            kind = type(part)
+            leaf = self._leaf_kinds.get(kind)
+            if leaf is None:
+                leaf = self._leaf_kinds[kind] = is_leaf_kind(kind)
+            return (frame, (self._number_of(part),)) if leaf else super().reducer_override(part)
 
     return Pickler
 
 
-def _Unpickler(file: io.BytesIO, give: Callable[[int], Any]) -> Any:  # noqa: N802
+def _Unpickler(file: io.BytesIO, give: Callable[[object], Any]) -> Any:  # noqa: N802
     import pickle
 
     class Unpickler(pickle.Unpickler):
-        def persistent_load(self, number: Any) -> Any:
-            return give(number)
+        def find_class(self, module: str, name: str) -> Any:
+            return give if (module, name) == (frame.__module__, frame.__name__) else super().find_class(module, name)
 
     return Unpickler(file)
 
@@ -251,7 +253,7 @@ def entry_at(frames: list[dict[str, Any]], number: object) -> dict[str, Any]:
 
 def inline_entry(data: bytes, reference: dict[str, Any]) -> dict[str, Any]:
     """What stands in a record for a frame whose bytes it holds."""
-    return {"reference": reference, "bytes": base64.b64encode(data).decode("ascii")}
+    return {"reference": reference, "bytes": binascii.b2a_base64(data, newline=False).decode("ascii")}
 
 
 def bytes_in(entry: Mapping[str, Any]) -> bytes:

@@ -12,7 +12,17 @@ from coldframe.scan import Scan
 _PLAIN = frozenset(
     {type(None), bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, frozenset, type, object}
 )
-_COLUMNS = {"pandas": ("Series", "Index"), "polars": ("Series",), "pyarrow": ("Array", "ChunkedArray", "Scalar")}
+_OWN = (ResultReference, Scan, StoredBatches)
+_FRAMES = (
+    ("pandas", ("DataFrame",)),
+    ("polars", ("DataFrame", "LazyFrame")),
+    ("pyarrow.dataset", ("Dataset", "Scanner")),
+)
+_COLUMNS = (
+    ("pandas", ("Series", "Index")),
+    ("polars", ("Series",)),
+    ("pyarrow", ("Array", "ChunkedArray", "Scalar")),
+)
 _STREAMS = ("__arrow_c_stream__", "__arrow_c_array__")
 
 
@@ -22,28 +32,26 @@ def is_leaf(value: Any) -> bool:
     Frames are those of pandas, polars, pyarrow and DuckDB, and whatever else gives a stream of Arrow batches. Single
     columns are none, nor are classes, nor iterators, which could be of anything.
     """
-    kind = type(value)
-    if kind in _PLAIN:
+    # Not by `isinstance`, which asks the value: a proxy may say that it is what it stands for, or compute it.
+    return is_leaf_kind(type(value))
+
+
+def is_leaf_kind(kind: type) -> bool:
+    """Whether instances of a class are kept apart; see `is_leaf`."""
+    if kind in _PLAIN or issubclass(kind, type):
         return False
-    if isinstance(value, type):
-        return False
-    if isinstance(value, (ResultReference, Scan, StoredBatches)):
+    if issubclass(kind, _OWN) or any(_is_of(kind, library, names) for library, names in _FRAMES):
         return True
-    if _is_of(value, "pandas", ("DataFrame",)) or _is_of(value, "polars", ("DataFrame", "LazyFrame")):
-        return True
-    if any(_is_of(value, library, names) for library, names in _COLUMNS.items()):
+    if any(_is_of(kind, library, names) for library, names in _COLUMNS):
         return False
-    root = kind.__module__.partition(".")[0]
-    if root in ("duckdb", "_duckdb"):
+    if kind.__module__.partition(".")[0] in ("duckdb", "_duckdb"):
         return kind.__name__ == "DuckDBPyRelation"
-    if root == "pyarrow" and kind.__name__.endswith(("Dataset", "Scanner")):
-        return True
     return any(hasattr(kind, name) for name in _STREAMS)
 
 
 def is_one_shot(value: Any) -> bool:
     """Whether a leaf can be read only once, so that nobody else can read it when it was stored."""
-    if isinstance(value, (ResultReference, Scan, StoredBatches)):
+    if isinstance(value, _OWN):
         return False
     from coldframe.frames.arrow import is_one_shot
 
@@ -63,9 +71,9 @@ def handle(value: Any) -> tuple[str, ResultReference] | None:
     return None if reference is None else ("batches", reference)
 
 
-def _is_of(value: Any, library: str, names: tuple[str, ...]) -> bool:
+def _is_of(kind: type, library: str, names: tuple[str, ...]) -> bool:
     module = sys.modules.get(library)
     # A module that is just being imported may lack its classes.
     return module is not None and any(
-        isinstance(kind := getattr(module, name, None), type) and isinstance(value, kind) for name in names
+        isinstance(known := getattr(module, name, None), type) and issubclass(kind, known) for name in names
     )

@@ -113,11 +113,11 @@ def store_of(
 ) -> Store:
     """The store that a reference of a record is read from.
 
-    That is the first whose URL is the reference's: the argument, ``COLDFRAME_STORE``, the one beside `result_storage`,
-    the one beside the saved block `block`. Where none is, and no folder of this machine is it, the first of them that
-    holds this very version, written by the same put: a folder may be mounted elsewhere, a bucket may have been copied.
-    Else the reference's own URL is opened with the credentials of the environment: the record comes from a storage that
-    Prefect unpickles from, and is trusted as much.
+    That is the folder that it names, if this machine has it; or the first whose URL is the reference's: the argument,
+    ``COLDFRAME_STORE``, the one beside `result_storage`, the one beside the saved block `block`. Else the first of them
+    that holds this very version, written by the same put: a folder may be mounted elsewhere, a bucket may have been
+    copied. Else the reference's own URL is opened with the credentials of the environment: the record comes from a
+    storage that Prefect unpickles from, and is trusted as much.
 
     Args:
         reference: What the record holds.
@@ -133,15 +133,15 @@ def store_of(
             hint="compute the result again",
             subject=str(reference),
         )
+    own = _opened(Place(storage)) if storage.startswith("file:") else None
+    if own is not None and _holds(own, reference):
+        # Whoever names this folder names the same store, and no bucket has to be asked.
+        return own
     others: list[Store] = []
-    for candidate in _candidates(location, result_storage, None if storage.startswith("file:") else block):
+    for candidate in _candidates(location, result_storage, block if own is None else None):
         if candidate.url == storage:
             return candidate
         others.append(candidate)
-    here = storage.startswith("file:")
-    own = _opened(Place(storage)) if here else None
-    if own is not None and _holds(own, reference):
-        return own
     for candidate in others:
         if _holds(candidate, reference):
             return candidate
