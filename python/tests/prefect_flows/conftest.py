@@ -21,7 +21,11 @@ from prefect.testing.utilities import prefect_test_harness
 HERE = Path(__file__).parent
 STARTUP = 240
 """Seconds until the server counts as broken."""
-_OTHERS: tuple[str, ...] = ()
+_OTHERS = (
+    # Prefect leaves connections to its server for the garbage collector to close.
+    r"ignore:unclosed <socket:ResourceWarning",
+    r"ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
