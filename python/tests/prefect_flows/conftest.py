@@ -17,17 +17,8 @@ from prefect.settings import (
 )
 from prefect.testing.utilities import prefect_test_harness
 
-HERE = Path(__file__).parent
 STARTUP = 240
 """Seconds until the server counts as broken."""
-_OTHERS: tuple[str, ...] = ()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if HERE in Path(item.path).parents:
-            for ignored in _OTHERS:
-                item.add_marker(pytest.mark.filterwarnings(ignored))
 
 
 @pytest.fixture(scope="session", autouse=True)
