@@ -20,7 +20,7 @@ from process_support import answer, need_installed_package
 
 from coldframe.prefect import ColdframeSerializer, references
 
-SECRET = "testtesttest"  # noqa: S105
+SECRET = "testtesttest"
 COLUMNS = {"fare": [12.5, 7.0], "zone": ["north", "south"]}
 
 
