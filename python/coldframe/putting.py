@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +20,7 @@ from coldframe.serializers import CoreChoice, PythonChoice
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d+[smhdw])+")
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("coldframe_listener_to_losses", default=None)
 
 
 @dataclass
@@ -208,7 +211,7 @@ def _tell(place: Place, losses: list[dict[str, Any]], strict: bool, keeps: str, 
             operation=place.operation,
             subject=place.subject,
         )
-    warnings.warn(f"{place} loses: {told}", LossyWarning, stacklevel=stacklevel)
+    _warn(f"{place} loses: {told}", stacklevel + 1)
 
 
 def tell_late(place: str, wanted: Wanted, lossy: list[dict[str, Any]]) -> None:
@@ -217,7 +220,28 @@ def tell_late(place: str, wanted: Wanted, lossy: list[dict[str, Any]]) -> None:
     late = [loss for loss in lossy if loss not in known]
     if late:
         told = "; ".join(_told(loss) for loss in late)
-        warnings.warn(f"{place} lost: {told}", LossyWarning, stacklevel=3)
+        _warn(f"{place} lost: {told}", stacklevel=4)
+
+
+def _warn(text: str, stacklevel: int) -> None:
+    listener = _listener.get()
+    if listener is None:
+        warnings.warn(text, LossyWarning, stacklevel=stacklevel)
+    else:
+        listener(text)
+
+
+@contextmanager
+def losses_told_to(listener: Callable[[str], None]) -> Iterator[None]:
+    """Within it, losses are told to `listener` instead of by a LossyWarning.
+
+    Recording warnings would change the filters of all threads.
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 def _told(loss: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from coldframe.errors import ColdframeError, InvalidInputError, LossyError, NotF
 from coldframe.prefect import envelope, keeping, recognition, run, storage
 from coldframe.prefect.keeping import Keeping, Settings, logger
 from coldframe.prefect.stored_batches import InlineTable, StoredBatches
+from coldframe.putting import losses_told_to
 from coldframe.reference import ResultReference
 
 _collected: ContextVar[list[ResultReference] | None] = ContextVar("coldframe_collected_references", default=None)
@@ -26,8 +27,8 @@ _collected: ContextVar[list[ResultReference] | None] = ContextVar("coldframe_col
 class NotPersistedError(BaseException):
     """A value was not persisted, and the serializer is strict.
 
-    Prefect catches every `Exception` of a serializer and goes on; this ends the run. It is raised from the error that says
-    why.
+    Prefect catches every `Exception` of a serializer and goes on; this ends the run. It is raised from the error that
+    says why.
     """
 
 
@@ -53,11 +54,13 @@ class _FrameSerializer(Serializer, abc.ABC):
 
     strict: bool = Field(
         default=False,
-        description="Ends the run where a result cannot be persisted whole, with `NotPersistedError`. Otherwise Prefect logs it, and goes on.",
+        description="Ends the run where a result cannot be persisted whole, by `NotPersistedError`. Otherwise Prefect "
+        "logs it, and goes on.",
     )
     pickle: bool = Field(
         default=True,
-        description="Whether what is no JSON and no frame is pickled, as by Prefect's own default. It is unpickled by whoever reads it.",
+        description="Whether what is no JSON and no frame is pickled, as by Prefect's own default. Whoever reads it "
+        "unpickles it.",
     )
 
     @model_serializer(mode="wrap")
@@ -96,10 +99,10 @@ class _FrameSerializer(Serializer, abc.ABC):
                 raise UnsupportedError("the value is a pickle, and this serializer was told not to load any")
             return parted.joined(lambda number: self._frame(envelope.entry_at(frames, number), block))
         except NotFoundError as error:
-            logger().warning("a persisted result is not there: %s", error)
+            keeping.tell_once(f"a persisted result is not there: {error}")
             raise
         except ColdframeError as error:
-            logger().error("a persisted result cannot be read: %s", error)
+            keeping.tell_once(f"a persisted result cannot be read: {error}")
             raise
 
     def _hand_on(self, value: Any, parted: envelope.Parted, stored: Callable[[int], StoredBatches]) -> None:
@@ -114,8 +117,8 @@ class _FrameSerializer(Serializer, abc.ABC):
 
         if not run.hand_on(value, parted.joined(give)):
             logger().warning(
-                "a reader was stored, and whoever has the %s that was returned has an empty one: Prefect gives no way to "
-                "replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle of a task",
+                "a reader was stored, and whoever has the %s that was returned has an empty one: Prefect gives no way "
+                "to replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle of a task",
                 type(value).__name__,
             )
 
@@ -131,15 +134,16 @@ class _FrameSerializer(Serializer, abc.ABC):
 class ColdframeSerializer(_FrameSerializer):
     """Streams the frames of a value into a store, and leaves references in Prefect's record.
 
-    Frames may be at any depth: in dicts, lists, tuples, dataclasses, models. The rest of the value becomes JSON if it comes
-    back equal from it, and a pickle if it does not.
+    Frames may be at any depth: in dicts, lists, tuples, dataclasses, models. The rest of the value becomes JSON if it
+    comes back equal from it, and a pickle if it does not.
 
     ::
 
         @task(persist_result=True, result_serializer=ColdframeSerializer())
         def create(): ...
 
-    Without `store`, frames land where `COLDFRAME_STORE` says, or else in the folder ``coldframe/`` beside Prefect's results.
+    Without `store`, frames land where `COLDFRAME_STORE` says, or else in the folder ``coldframe/`` beside Prefect's
+    results.
     """
 
     type: str = Field(default="coldframe", frozen=True)
@@ -210,7 +214,8 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
         if stored is not None:
             return keeping.stored_entry(*stored)
         try:
-            encoded = inline.encode(place.frame, self._format(), strict=self.strict)
+            with losses_told_to(logger().warning):
+                encoded = inline.encode(place.frame, self._format(), strict=self.strict)
             if encoded is None:
                 raise UnsupportedError(f"a {type(place.frame).__name__} gives no table")
         except LossyError:
