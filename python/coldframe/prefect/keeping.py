@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -109,8 +110,7 @@ class Keeping:
 
     def _put_into(self, store: Store, place: Place, serializer: Any) -> ResultReference:
         key = self._unused(self._run.key(*place.path))
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", LossyWarning)
+        with losses_logged():
             reference = store.put(
                 key,
                 place.frame,
@@ -121,9 +121,7 @@ class Keeping:
                 metadata={"prefect": self._run.metadata()},
                 progress=False,
             )
-        self._put.append(reference)
-        for warning in caught:
-            logger().warning("%s", warning.message)
+            self._put.append(reference)
         logger().debug("%s: %s rows, %s bytes, in %s", reference, reference.rows, reference.size, reference.storage)
         return reference
 
@@ -135,6 +133,16 @@ class Keeping:
             numbered = f"{key}-{number}"
         self._keys.add(numbered)
         return numbered
+
+
+@contextmanager
+def losses_logged() -> Iterator[None]:
+    """Within it, what a frame loses is told in the run's log instead of by a warning of Python."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LossyWarning)
+        yield
+    for warning in caught:
+        logger().warning("%s", warning.message)
 
 
 def refuse_late(parted: Parted, of: run.Run) -> None:

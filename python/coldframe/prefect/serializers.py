@@ -213,7 +213,8 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
         if stored is not None:
             return keeping.stored_entry(*stored)
         try:
-            encoded = inline.encode(place.frame, self._format(), strict=self.strict)
+            with keeping.losses_logged():
+                encoded = inline.encode(place.frame, self._format(), strict=self.strict)
             if encoded is None:
                 raise UnsupportedError(f"a {type(place.frame).__name__} gives no table")
         except LossyError:
