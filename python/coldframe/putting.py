@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +20,7 @@ from coldframe.serializers import CoreChoice, PythonChoice
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(?:\d+[smhdw])+")
+_listener: ContextVar[Callable[[str], None] | None] = ContextVar("coldframe_listener_to_losses", default=None)
 
 
 @dataclass
@@ -106,17 +109,17 @@ def prepare(store: _coldframe.Store, key: str, value: Any, serializer: Any, want
     if isinstance(choice, PythonChoice):
         wanted.serializer, wanted.extension = json.dumps(choice.descriptor), choice.extension
         return Content(_coldframe.Content.from_bytes(choice.dumps(value)))
-    place = Place("put", key, store.losses)
-    frame = prepare_frame(place, value, choice, wanted, stacklevel=4)
+    destination = Destination("put", key, store.losses)
+    frame = prepare_frame(destination, value, choice, wanted, stacklevel=4)
     if frame is not None:
         return frame
     content, losses = _other(value, choice, wanted)
-    _tell(place, losses, wanted.strict, "pickle", stacklevel=4)
+    _tell(destination, losses, wanted.strict, "pickle", stacklevel=4)
     return content
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """For what a value is prepared: the operation and its subject, for errors, and who knows what it loses."""
 
     operation: str
@@ -128,7 +131,7 @@ class Place:
 
 
 def prepare_frame(
-    place: Place, value: Any, choice: CoreChoice | None, wanted: Wanted, stacklevel: int = 3
+    destination: Destination, value: Any, choice: CoreChoice | None, wanted: Wanted, stacklevel: int = 3
 ) -> Content | None:
     """The content for a frame, with its serializer, source and losses said in `wanted`; None for what is no frame.
 
@@ -144,11 +147,11 @@ def prepare_frame(
     if choice is None or choice.holds == "parquet":
         _check_categories(frame)
     content = _table(frame)
-    by_serializer = json.loads(place.losses(content, wanted.serializer))
+    by_serializer = json.loads(destination.losses(content, wanted.serializer))
     losses = [*frame.losses, *by_serializer]
     # The core adds its own where they are not said yet.
     wanted.lossy = json.dumps(losses)
-    _tell(place, losses, wanted.strict, "arrow" if by_serializer else "pickle", stacklevel + 1)
+    _tell(destination, losses, wanted.strict, "arrow" if by_serializer else "pickle", stacklevel + 1)
     return Content(content, frame.rows)
 
 
@@ -195,29 +198,50 @@ def _table(frame: Prepared) -> _coldframe.Content:
     return _coldframe.Content.from_batches(frame.schema, frame.batches or iter(()))
 
 
-def _tell(place: Place, losses: list[dict[str, Any]], strict: bool, keeps: str, stacklevel: int) -> None:
+def _tell(destination: Destination, losses: list[dict[str, Any]], strict: bool, keeps: str, stacklevel: int) -> None:
     if not losses:
         return
     told = "; ".join(_told(loss) for loss in losses)
     if strict:
         way = 'serializer="arrow" keeps most' if keeps == "arrow" else 'serializer="pickle" keeps Python objects whole'
-        hint = f"convert it, choose a serializer that keeps it ({way}), or {place.operation} without strict"
+        hint = f"convert it, choose a serializer that keeps it ({way}), or {destination.operation} without strict"
         raise LossyError(
             f"this would be lost on the way and back: {told}",
             hint=hint,
-            operation=place.operation,
-            subject=place.subject,
+            operation=destination.operation,
+            subject=destination.subject,
         )
-    warnings.warn(f"{place} loses: {told}", LossyWarning, stacklevel=stacklevel)
+    _warn(f"{destination} loses: {told}", stacklevel + 1)
 
 
-def tell_late(place: str, wanted: Wanted, lossy: list[dict[str, Any]]) -> None:
+def tell_late(destination: str, wanted: Wanted, lossy: list[dict[str, Any]]) -> None:
     """Warns of what only the data showed to be lost, such as the order of dictionaries that differ."""
     known = json.loads(wanted.lossy or "[]")
     late = [loss for loss in lossy if loss not in known]
     if late:
         told = "; ".join(_told(loss) for loss in late)
-        warnings.warn(f"{place} lost: {told}", LossyWarning, stacklevel=3)
+        _warn(f"{destination} lost: {told}", stacklevel=4)
+
+
+def _warn(text: str, stacklevel: int) -> None:
+    listener = _listener.get()
+    if listener is None:
+        warnings.warn(text, LossyWarning, stacklevel=stacklevel)
+    else:
+        listener(text)
+
+
+@contextmanager
+def losses_told_to(listener: Callable[[str], None]) -> Iterator[None]:
+    """Within it, losses are told to `listener` instead of by a LossyWarning.
+
+    Recording warnings would change the filters of all threads.
+    """
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 def _told(loss: Mapping[str, Any]) -> str:

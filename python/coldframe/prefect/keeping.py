@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -13,16 +12,18 @@ from typing import Any
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
-from coldframe.errors import ColdframeError, InvalidInputError, LossyError, LossyWarning, UnsupportedError
+from coldframe.errors import ColdframeError, InvalidInputError, LossyError, UnsupportedError
 from coldframe.prefect import memory, recognition, run, storage
 from coldframe.prefect.envelope import Parted, Place, reference_in
 from coldframe.prefect.stored_batches import StoredBatches
+from coldframe.putting import losses_told_to
 from coldframe.reference import ResultReference
 from coldframe.serializers import Pickle
 from coldframe.store import Store
 
 Entry = dict[str, Any]
 _GRACE = timedelta(minutes=5)
+_told: deque[str] = deque(maxlen=64)
 
 
 def logger() -> Any:
@@ -31,6 +32,13 @@ def logger() -> Any:
         return get_run_logger()
     except MissingContextError:
         return get_logger("coldframe")
+
+
+def tell_once(text: str) -> None:
+    """Warns that a result cannot be read, once: Prefect tries ten times before it gives a state's result up."""
+    if text not in _told:
+        _told.append(text)
+        logger().warning("%s", text)
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ class Keeping:
 
     def _put_into(self, store: Store, place: Place, serializer: Any) -> ResultReference:
         key = self._unused(self._run.key(*place.path))
-        with losses_logged():
+        with losses_told_to(logger().warning):
             reference = store.put(
                 key,
                 place.frame,
@@ -121,7 +129,7 @@ class Keeping:
                 metadata={"prefect": self._run.metadata()},
                 progress=False,
             )
-            self._put.append(reference)
+        self._put.append(reference)
         logger().debug("%s: %s rows, %s bytes, in %s", reference, reference.rows, reference.size, reference.storage)
         return reference
 
@@ -133,16 +141,6 @@ class Keeping:
             numbered = f"{key}-{number}"
         self._keys.add(numbered)
         return numbered
-
-
-@contextmanager
-def losses_logged() -> Iterator[None]:
-    """Within it, what a frame loses is told in the run's log instead of by a warning of Python."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", LossyWarning)
-        yield
-    for warning in caught:
-        logger().warning("%s", warning.message)
 
 
 def refuse_late(parted: Parted, of: run.Run) -> None:
@@ -222,9 +220,9 @@ def _compact(reference: ResultReference) -> dict[str, Any]:
 
 
 def _to_come(expires: datetime | None) -> datetime | None:
-    """When a frame expires. Where its record expired before it was written, those downstream may still read it."""
+    """When a frame expires: also one whose record has expired already may still be read by those downstream."""
     now = datetime.now(timezone.utc)
     return expires if expires is None or expires - now > timedelta(seconds=1) else now + _GRACE
 
 
-__all__ = ["Entry", "Keeping", "Settings", "give", "logger", "put", "reference", "stored_entry"]
+__all__ = ["Entry", "Keeping", "Settings", "give", "logger", "put", "reference", "stored_entry", "tell_once"]

@@ -19,8 +19,8 @@ def put(value: Any, name: str | None = None, *, serializer: ColdframeSerializer 
     """Puts a frame where those of the current run land, and returns the reference to it.
 
     A task that returns the reference, or hands it on at once, keeps no frame in memory; a reader of batches is read
-    once, and those downstream read what is stored. `name` is the end of the key. `serializer` says how; where
-    absent, it is that of the run, if it is coldframe's.
+    once, and those downstream read what is stored. `name` is the end of the key: give one where a run puts several.
+    `serializer` says how; where absent, it is that of the run, if it is coldframe's.
 
     Raises what a put raises.
     """
@@ -94,7 +94,7 @@ def _of_run() -> ColdframeSerializer | None:
         while found is not None:
             if isinstance(found, ColdframeSerializer):
                 return found
-            found = getattr(found, "serializer", None) if not isinstance(found, ColdframeSerializer) else None
+            found = getattr(found, "serializer", None)
     return None
 
 

@@ -7,6 +7,7 @@ later, in the transaction that holds the value.
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -48,9 +49,9 @@ class Run:
     def key(self, *path: str | int) -> str:
         """The key of a frame: ``prefect/<flow>/<task>/<cache key or run>/<path in the value>``."""
         flow, task = self.flow or "no-flow", self.task or "flow-result"
-        which = self.cache_key or self.task_run_id or self.flow_run_id or "no-run"
+        which = self.cache_key or self.task_run_id or self.flow_run_id or uuid.uuid4().hex
         names = ["prefect", flow, task, which, *map(str, path)]
-        # What lies deeper is told apart by versions.
+        # What lies deeper is told apart by numbers, which whoever puts several adds.
         return "/".join(map(_segment, names[:_MOST_SEGMENTS]))
 
     def metadata(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from coldframe.errors import ColdframeError, InvalidInputError, LossyError, NotF
 from coldframe.prefect import envelope, keeping, recognition, run, storage
 from coldframe.prefect.keeping import Keeping, Settings, logger
 from coldframe.prefect.stored_batches import InlineTable, StoredBatches
+from coldframe.putting import losses_told_to
 from coldframe.reference import ResultReference
 
 _collected: ContextVar[list[ResultReference] | None] = ContextVar("coldframe_collected_references", default=None)
@@ -53,13 +54,13 @@ class _FrameSerializer(Serializer, abc.ABC):
 
     strict: bool = Field(
         default=False,
-        description="Ends the run where a result cannot be persisted whole, with `NotPersistedError`. "
-        "Otherwise Prefect logs it, and goes on.",
+        description="Ends the run where a result cannot be persisted whole, by `NotPersistedError`. Otherwise Prefect "
+        "logs it, and goes on.",
     )
     pickle: bool = Field(
         default=True,
-        description="Whether what is no JSON and no frame is pickled, as by Prefect's own default. "
-        "It is unpickled by whoever reads it.",
+        description="Whether what is no JSON and no frame is pickled, as by Prefect's own default. Whoever reads it "
+        "unpickles it.",
     )
 
     @model_serializer(mode="wrap")
@@ -98,10 +99,10 @@ class _FrameSerializer(Serializer, abc.ABC):
                 raise UnsupportedError("the value is a pickle, and this serializer was told not to load any")
             return parted.joined(lambda number: self._frame(envelope.entry_at(frames, number), block))
         except NotFoundError as error:
-            logger().warning("a persisted result is not there: %s", error)
+            keeping.tell_once(f"a persisted result is not there: {error}")
             raise
         except ColdframeError as error:
-            logger().error("a persisted result cannot be read: %s", error)
+            keeping.tell_once(f"a persisted result cannot be read: {error}")
             raise
 
     def _hand_on(self, value: Any, parted: envelope.Parted, stored: Callable[[int], StoredBatches]) -> None:
@@ -213,7 +214,7 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
         if stored is not None:
             return keeping.stored_entry(*stored)
         try:
-            with keeping.losses_logged():
+            with losses_told_to(logger().warning):
                 encoded = inline.encode(place.frame, self._format(), strict=self.strict)
             if encoded is None:
                 raise UnsupportedError(f"a {type(place.frame).__name__} gives no table")

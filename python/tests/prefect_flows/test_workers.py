@@ -60,7 +60,12 @@ def worked(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Wo
         client.create_work_pool(WorkPoolCreate(name="workers", type="process"), overwrite=True)
     deployments = [_deployment(folder, name) for name in DEPLOYED]
     made = prefect.deploy(
-        *deployments, work_pool_name="workers", build=False, push=False, print_next_steps_message=False, ignore_warnings=True
+        *deployments,
+        work_pool_name="workers",
+        build=False,
+        push=False,
+        print_next_steps_message=False,
+        ignore_warnings=True,
     )
     with get_client(sync_client=True) as client:
         runs = {name: client.create_flow_run_from_deployment(each).id for name, each in zip(DEPLOYED, made)}
