@@ -227,7 +227,7 @@ class _Denies(BaseHTTPRequestHandler):
     """A storage that takes nothing, and tells of the request what it can."""
 
     def answer(self) -> None:
-        text = f"<Error><Code>AccessDenied</Code><Message>{self.headers}</Message></Error>".encode()
+        text = f"<Error><Code>AccessDenied</Code><Message>{self.path}</Message></Error>".encode()
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(403)
         self.send_header("Content-Length", str(len(text)))
