@@ -65,9 +65,9 @@ def encode(value: Any, serializer: Any = "parquet", *, strict: bool = False) -> 
     wanted = putting.Wanted(
         if_absent=False, after=None, title=None, description=None, strict=strict, expires=None, metadata=None
     )
-    place = putting.Place("encode", None, _coldframe.losses)
+    destination = putting.Destination("encode", None, _coldframe.losses)
     try:
-        frame = putting.prepare_frame(place, value, _table_serializer(serializer), wanted)
+        frame = putting.prepare_frame(destination, value, _table_serializer(serializer), wanted)
         if frame is None:
             return None
         data, text = _coldframe.encode(frame.content, wanted)

@@ -109,17 +109,17 @@ def prepare(store: _coldframe.Store, key: str, value: Any, serializer: Any, want
     if isinstance(choice, PythonChoice):
         wanted.serializer, wanted.extension = json.dumps(choice.descriptor), choice.extension
         return Content(_coldframe.Content.from_bytes(choice.dumps(value)))
-    place = Place("put", key, store.losses)
-    frame = prepare_frame(place, value, choice, wanted, stacklevel=4)
+    destination = Destination("put", key, store.losses)
+    frame = prepare_frame(destination, value, choice, wanted, stacklevel=4)
     if frame is not None:
         return frame
     content, losses = _other(value, choice, wanted)
-    _tell(place, losses, wanted.strict, "pickle", stacklevel=4)
+    _tell(destination, losses, wanted.strict, "pickle", stacklevel=4)
     return content
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """For what a value is prepared: the operation and its subject, for errors, and who knows what it loses."""
 
     operation: str
@@ -131,7 +131,7 @@ class Place:
 
 
 def prepare_frame(
-    place: Place, value: Any, choice: CoreChoice | None, wanted: Wanted, stacklevel: int = 3
+    destination: Destination, value: Any, choice: CoreChoice | None, wanted: Wanted, stacklevel: int = 3
 ) -> Content | None:
     """The content for a frame, with its serializer, source and losses said in `wanted`; None for what is no frame.
 
@@ -147,11 +147,11 @@ def prepare_frame(
     if choice is None or choice.holds == "parquet":
         _check_categories(frame)
     content = _table(frame)
-    by_serializer = json.loads(place.losses(content, wanted.serializer))
+    by_serializer = json.loads(destination.losses(content, wanted.serializer))
     losses = [*frame.losses, *by_serializer]
     # The core adds its own where they are not said yet.
     wanted.lossy = json.dumps(losses)
-    _tell(place, losses, wanted.strict, "arrow" if by_serializer else "pickle", stacklevel + 1)
+    _tell(destination, losses, wanted.strict, "arrow" if by_serializer else "pickle", stacklevel + 1)
     return Content(content, frame.rows)
 
 
@@ -198,29 +198,29 @@ def _table(frame: Prepared) -> _coldframe.Content:
     return _coldframe.Content.from_batches(frame.schema, frame.batches or iter(()))
 
 
-def _tell(place: Place, losses: list[dict[str, Any]], strict: bool, keeps: str, stacklevel: int) -> None:
+def _tell(destination: Destination, losses: list[dict[str, Any]], strict: bool, keeps: str, stacklevel: int) -> None:
     if not losses:
         return
     told = "; ".join(_told(loss) for loss in losses)
     if strict:
         way = 'serializer="arrow" keeps most' if keeps == "arrow" else 'serializer="pickle" keeps Python objects whole'
-        hint = f"convert it, choose a serializer that keeps it ({way}), or {place.operation} without strict"
+        hint = f"convert it, choose a serializer that keeps it ({way}), or {destination.operation} without strict"
         raise LossyError(
             f"this would be lost on the way and back: {told}",
             hint=hint,
-            operation=place.operation,
-            subject=place.subject,
+            operation=destination.operation,
+            subject=destination.subject,
         )
-    _warn(f"{place} loses: {told}", stacklevel + 1)
+    _warn(f"{destination} loses: {told}", stacklevel + 1)
 
 
-def tell_late(place: str, wanted: Wanted, lossy: list[dict[str, Any]]) -> None:
+def tell_late(destination: str, wanted: Wanted, lossy: list[dict[str, Any]]) -> None:
     """Warns of what only the data showed to be lost, such as the order of dictionaries that differ."""
     known = json.loads(wanted.lossy or "[]")
     late = [loss for loss in lossy if loss not in known]
     if late:
         told = "; ".join(_told(loss) for loss in late)
-        _warn(f"{place} lost: {told}", stacklevel=4)
+        _warn(f"{destination} lost: {told}", stacklevel=4)
 
 
 def _warn(text: str, stacklevel: int) -> None:

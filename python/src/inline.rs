@@ -4,6 +4,7 @@
 //! for one call: of a put it keeps the file in the pieces in which it came, and a read has the caller's bytes in it.
 
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt,
     PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
 };
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -151,17 +153,26 @@ fn joined(py: Python<'_>, pieces: Vec<Bytes>, size: u64) -> PyResult<Bound<'_, P
     if pieces.iter().map(Bytes::len).sum::<usize>() != size {
         return Err(lost());
     }
-    PyBytes::new_with(py, size, |mut room| {
-        // Nobody else knows the object yet.
-        py.detach(|| {
-            for piece in pieces {
-                let (front, rest) = std::mem::take(&mut room).split_at_mut(piece.len());
-                front.copy_from_slice(&piece);
-                room = rest;
-            }
-        });
-        Ok(())
-    })
+    let length = ffi::Py_ssize_t::try_from(size).map_err(|_| lost())?;
+    #[expect(
+        unsafe_code,
+        reason = "to fill it with zeros first would take its memory before any piece is let go of; \
+                  all of it is written below, and nobody else knows it yet"
+    )]
+    let (whole, mut room) = unsafe {
+        let made = ffi::PyBytes_FromStringAndSize(std::ptr::null(), length);
+        let whole = Bound::from_owned_ptr_or_err(py, made)?.cast_into::<PyBytes>()?;
+        let start = ffi::PyBytes_AsString(whole.as_ptr()).cast::<MaybeUninit<u8>>();
+        (whole, std::slice::from_raw_parts_mut(start, size))
+    };
+    py.detach(|| {
+        for piece in pieces {
+            let (front, rest) = std::mem::take(&mut room).split_at_mut(piece.len());
+            front.write_copy_of_slice(&piece);
+            room = rest;
+        }
+    });
+    Ok(whole)
 }
 
 /// The pieces of a file, in their order.

@@ -27,6 +27,7 @@ LIBRARIES = (
     "orjson",
     "cloudpickle",
     "dill",
+    "prefect",
 )
 
 SLOW = (

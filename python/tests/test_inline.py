@@ -430,6 +430,28 @@ def test_nothing_stays_behind() -> None:
     assert _resident() - before < 60_000_000
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the most that was resident stands in /proc")
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+def test_a_file_lies_in_memory_once(serializer: str) -> None:
+    code = """
+        import sys
+        import numpy, pyarrow
+        from coldframe.inline import encode
+
+        def resident(most):
+            with open("/proc/self/status") as told:
+                return next(int(line.split()[1]) * 1024 for line in told if line.startswith(most))
+
+        table = pyarrow.table({name: numpy.random.default_rng(7).random(4_000_000) for name in "abcdef"})
+        encode(table.slice(0, 10), sys.argv[1])
+        before = resident("VmRSS")
+        size = len(encode(table, sys.argv[1]).data)
+        print((resident("VmHWM") - before) / size)
+    """
+    # What is being encoded comes on top, and is bounded: the file has nearly 200 MB.
+    assert 0.9 < float(output(code, serializer)) < 1.7
+
+
 def test_nothing_else_is_imported() -> None:
     code = "import sys, coldframe.inline; print({'pandas', 'polars', 'pyarrow', 'prefect'} & sys.modules.keys())"
     assert output(code).strip() == "set()"

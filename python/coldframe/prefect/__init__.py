@@ -9,8 +9,8 @@
     def create_dataframe(): ...
 
 Once this module is imported, ``result_serializer="coldframe"`` means the same, and so does
-``PREFECT_RESULTS_DEFAULT_SERIALIZER=coldframe`` for workers. Without any import, in writers as in readers:
-``PickleSerializer(picklelib="coldframe.prefect")``.
+``PREFECT_RESULTS_DEFAULT_SERIALIZER=coldframe``. ``PREFECT_PLUGINS_ENABLED=true`` makes Prefect import it, also where a
+worker runs flows. Without any import, in writers as in readers: ``PickleSerializer(picklelib="coldframe.prefect")``.
 """
 
 from __future__ import annotations

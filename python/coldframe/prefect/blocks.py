@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 from coldframe.errors import ConfigurationError, UnsupportedError
 from coldframe.prefect.remembered import Remembered, fingerprint, surroundings
 
-__all__ = ["FOLDER", "WAY_OUT", "Options", "Place", "kind_of", "place_of"]
+__all__ = ["FOLDER", "WAY_OUT", "Location", "Options", "kind_of", "location_of"]
 
 Options = dict[str, "str | bool"]
 
@@ -32,7 +32,7 @@ WAY_OUT = (
 
 
 @dataclass(frozen=True)
-class Place:
+class Location:
     """Where a store lies, and the options to open it by, which may be secrets and are in no text of it."""
 
     url: str
@@ -48,7 +48,7 @@ def kind_of(block: Any) -> str | None:
     return None
 
 
-def place_of(block: Any, storage_path: Path) -> Place:
+def location_of(block: Any, storage_path: Path) -> Location:
     """The folder for frames beside the results of a block.
 
     Args:
@@ -62,11 +62,11 @@ def place_of(block: Any, storage_path: Path) -> Place:
         name = type(block).__name__
         raise UnsupportedError(f"coldframe cannot put frames beside the results of a {name} block", hint=WAY_OUT)
     if kind == "local":
-        return local_place(block.basepath, storage_path)
-    return _PLACES[kind](block)
+        return local_location(block.basepath, storage_path)
+    return _LOCATIONS[kind](block)
 
 
-def local_place(basepath: str | None, storage_path: Path) -> Place:
+def local_location(basepath: str | None, storage_path: Path) -> Location:
     """The folder for frames in a folder; Prefect's own where `basepath` depends on the working folder."""
     folder = Path(basepath).expanduser() if basepath else storage_path
     if not folder.is_absolute():
@@ -77,7 +77,7 @@ def local_place(basepath: str | None, storage_path: Path) -> Place:
             f"Prefect's local storage path `{folder}` depends on the working folder",
             hint=f"set PREFECT_RESULTS_LOCAL_STORAGE_PATH or PREFECT_HOME to an absolute path; or {WAY_OUT}",
         )
-    return Place(str(folder / FOLDER))
+    return Location(str(folder / FOLDER))
 
 
 def refused(block: Any, setting: str, why: str = "which coldframe has no counterpart of") -> UnsupportedError:
@@ -134,7 +134,7 @@ _IGNORED_CONFIG = frozenset(
 _AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
-def _s3_place(block: Any) -> Place:
+def _s3_location(block: Any) -> Location:
     credentials = block.credentials
     parameters = credentials.aws_client_parameters
     if parameters.verify_cert_path is not None:
@@ -159,7 +159,7 @@ def _s3_place(block: Any) -> Place:
         raise refused(block, "config['signature_version']", "and coldframe signs by version 4 alone")
     else:
         options.update(_s3_keys(session))
-    return Place(url_of(block, f"s3://{bucket}", "bucket_folder", block.bucket_folder), options)
+    return Location(url_of(block, f"s3://{bucket}", "bucket_folder", block.bucket_folder), options)
 
 
 def _client(block: Any) -> tuple[Any, Any]:
@@ -243,7 +243,7 @@ def _is_ip(host: str) -> bool:
     return True
 
 
-def _gcs_place(block: Any) -> Place:
+def _gcs_location(block: Any) -> Location:
     credentials = block.gcp_credentials
     options: Options = {}
     if credentials.service_account_info is not None:
@@ -252,7 +252,7 @@ def _gcs_place(block: Any) -> Place:
         options["service_account"] = str(Path(credentials.service_account_file).expanduser().absolute())
     options.update(gcs_emulator(block))
     bucket = bucket_of(block, "bucket", block.bucket)
-    return Place(url_of(block, f"gs://{bucket}", "bucket_folder", block.bucket_folder), options)
+    return Location(url_of(block, f"gs://{bucket}", "bucket_folder", block.bucket_folder), options)
 
 
 def gcs_emulator(block: Any) -> Options:
@@ -265,7 +265,7 @@ def gcs_emulator(block: Any) -> Options:
     return {"base_url": endpoint, "allow_http": endpoint.startswith("http://")}
 
 
-def _azure_place(block: Any) -> Place:
+def _azure_location(block: Any) -> Location:
     credentials = block.credentials
     text = secret(credentials.connection_string)
     if text is not None:
@@ -276,20 +276,20 @@ def _azure_place(block: Any) -> Place:
             options["client_id"], options["tenant_id"] = credentials.client_id, credentials.tenant_id
             options["client_secret"] = secret(credentials.client_secret)
     container = bucket_of(block, "container_name", block.container_name, r"[a-z0-9][a-z0-9-]*")
-    return azure_place(block, server, options, container, "base_folder", block.base_folder)
+    return azure_location(block, server, options, container, "base_folder", block.base_folder)
 
 
-def azure_place(
+def azure_location(
     block: Any, server: str | None, options: Options, container: str, setting: str, folder: str | None
-) -> Place:
+) -> Location:
     """A folder in a container; the URL names the account where it is one of Azure's own servers."""
     account = options.get("account_name")
     if server is None and "use_emulator" not in options:
         options = {name: value for name, value in options.items() if name != "account_name"}
-        return Place(url_of(block, f"abfss://{container}@{account}.dfs.core.windows.net", setting, folder), options)
+        return Location(url_of(block, f"abfss://{container}@{account}.dfs.core.windows.net", setting, folder), options)
     if server is not None:
         options = {**options, "endpoint": server, "allow_http": server.startswith("http://")}
-    return Place(url_of(block, f"az://{container}", setting, folder), options)
+    return Location(url_of(block, f"az://{container}", setting, folder), options)
 
 
 def azure_server(block: Any, setting: str, address: str, account: str | None) -> tuple[str | None, Options]:
@@ -337,10 +337,10 @@ def connection(block: Any, text: str) -> tuple[str | None, Options]:
     return server, options
 
 
-def _remote_place(block: Any) -> Place:
+def _remote_location(block: Any) -> Location:
     from coldframe.prefect import fsspec_settings
 
-    return fsspec_settings.place_of(block)
+    return fsspec_settings.location_of(block)
 
 
 _KNOWN: Mapping[tuple[str, str], str] = {
@@ -350,9 +350,9 @@ _KNOWN: Mapping[tuple[str, str], str] = {
     ("prefect_gcp", "GcsBucket"): "gcs",
     ("prefect_azure", "AzureBlobStorageContainer"): "azure",
 }
-_PLACES: Mapping[str, Callable[[Any], Place]] = {
-    "s3": _s3_place,
-    "gcs": _gcs_place,
-    "azure": _azure_place,
-    "remote": _remote_place,
+_LOCATIONS: Mapping[str, Callable[[Any], Location]] = {
+    "s3": _s3_location,
+    "gcs": _gcs_location,
+    "azure": _azure_location,
+    "remote": _remote_location,
 }

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 from coldframe.errors import UnsupportedError
 from coldframe.prefect.blocks import (
     WAY_OUT,
+    Location,
     Options,
-    Place,
-    azure_place,
+    azure_location,
     azure_server,
     bucket_of,
     check_endpoint,
@@ -24,7 +24,7 @@ from coldframe.prefect.blocks import (
     url_of,
 )
 
-__all__ = ["place_of"]
+__all__ = ["location_of"]
 
 _HARMLESS = frozenset(
     {
@@ -56,7 +56,7 @@ _AZURE_KEYS: Mapping[str, str] = {
 }
 
 
-def place_of(block: Any) -> Place:
+def location_of(block: Any) -> Location:
     """The folder for frames under the base path of a RemoteFileSystem.
 
     Raises UnsupportedError naming the protocol or the setting that cannot be carried over.
@@ -71,7 +71,7 @@ def place_of(block: Any) -> Place:
     return protocol(block, parts.netloc, unquote(parts.path), dict(block.settings))
 
 
-def _s3(block: Any, bucket: str, folder: str, settings: dict[str, Any]) -> Place:
+def _s3(block: Any, bucket: str, folder: str, settings: dict[str, Any]) -> Location:
     bucket = bucket_of(block, "basepath", bucket)
     client = dict(settings.pop("client_kwargs", None) or {})
     config = dict(settings.pop("config_kwargs", None) or {})
@@ -94,7 +94,7 @@ def _s3(block: Any, bucket: str, folder: str, settings: dict[str, Any]) -> Place
         options["request_payer"] = True
     options.update(_s3_where(block, bucket, said, style))
     _check_verify(block, said.get("verify"), options)
-    return Place(url_of(block, f"s3://{bucket}", "basepath", folder), options)
+    return Location(url_of(block, f"s3://{bucket}", "basepath", folder), options)
 
 
 def _s3_where(block: Any, bucket: str, said: dict[str, Any], style: str) -> Options:
@@ -114,7 +114,7 @@ def _s3_where(block: Any, bucket: str, said: dict[str, Any], style: str) -> Opti
     return where
 
 
-def _gcs(block: Any, bucket: str, folder: str, settings: dict[str, Any]) -> Place:
+def _gcs(block: Any, bucket: str, folder: str, settings: dict[str, Any]) -> Location:
     bucket = bucket_of(block, "basepath", bucket)
     token, endpoint = settings.pop("token", None), settings.pop("endpoint_url", None)
     for name, value in settings.items():
@@ -136,10 +136,10 @@ def _gcs(block: Any, bucket: str, folder: str, settings: dict[str, Any]) -> Plac
         check_endpoint(block, "settings['endpoint_url']", _text(block, "endpoint_url", endpoint))
         options.update({"base_url": endpoint.rstrip("/"), "allow_http": endpoint.startswith("http://")})
     _check_verify(block, settings.get("verify"), options)
-    return Place(url_of(block, f"gs://{bucket}", "basepath", folder), options)
+    return Location(url_of(block, f"gs://{bucket}", "basepath", folder), options)
 
 
-def _azure(block: Any, netloc: str, folder: str, settings: dict[str, Any]) -> Place:
+def _azure(block: Any, netloc: str, folder: str, settings: dict[str, Any]) -> Location:
     container, _, host = netloc.partition("@")
     container = bucket_of(block, "basepath", container, r"[a-z0-9][a-z0-9-]*")
     text, account_host = settings.pop("connection_string", None), settings.pop("account_host", None)
@@ -162,7 +162,7 @@ def _azure(block: Any, netloc: str, folder: str, settings: dict[str, Any]) -> Pl
         raise refused(block, "settings", "where neither account_name nor connection_string says whose container it is")
     if settings.get("anon") is True and not {"account_key", "sas_token", "client_secret"} & set(options):
         options["skip_signature"] = True
-    return azure_place(block, server, options, container, "basepath", folder)
+    return azure_location(block, server, options, container, "basepath", folder)
 
 
 def _text(block: Any, name: str, value: Any) -> str:
@@ -179,7 +179,7 @@ def _check_verify(block: Any, verify: Any, options: Options) -> None:
         raise refused(block, "settings['verify']", "which names a bundle of certificates, and coldframe takes none")
 
 
-_PROTOCOLS: Mapping[str, Callable[[Any, str, str, dict[str, Any]], Place]] = {
+_PROTOCOLS: Mapping[str, Callable[[Any, str, str, dict[str, Any]], Location]] = {
     "s3": _s3,
     "s3a": _s3,
     "gs": _gcs,

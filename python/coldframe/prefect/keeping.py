@@ -171,7 +171,7 @@ def put(value: Any, settings: Settings, name: str | None = None) -> ResultRefere
 def give(entry: Mapping[str, Any], settings: Settings, block: str | None) -> Any:
     """The frame that an entry refers to, as the kind that was returned.
 
-    Raises NotFoundError or GoneError if it is not there any more, also where its rows are not read yet.
+    Raises NotFoundError, GoneError or DamagedError if it is not there any more, also where its rows are not read yet.
     """
     bare = ResultReference.from_json(json.dumps(reference_in(entry)))
     kind = entry.get("is")
@@ -180,12 +180,21 @@ def give(entry: Mapping[str, Any], settings: Settings, block: str | None) -> Any
         return frame
     found = reference(entry, settings, block)
     if kind == "reference":
-        return found
-    if kind == "batches" or (found.source or {}).get("kind") == "RecordBatchReader":
-        return StoredBatches(found)
-    frame = found.get(allow_pickle=kind == "pickle" and settings.pickle, progress=False)
+        frame = found
+    elif kind == "batches" or (found.source or {}).get("kind") == "RecordBatchReader":
+        frame = StoredBatches(found)
+    else:
+        frame = found.get(allow_pickle=kind == "pickle" and settings.pickle, progress=False)
+    if recognition.handle(frame) is not None or recognition.is_lazy(frame):
+        _check_data(found)
     memory.keep(name, frame)
     return frame
+
+
+def _check_data(reference: ResultReference) -> None:
+    """Raises DamagedError where the rows of a table are not there, though its reference is. Reads none of them."""
+    if reference.rows is not None:
+        reference.scan([], limit=1, progress=False)._collect()
 
 
 def reference(entry: Mapping[str, Any], settings: Settings, block: str | None) -> ResultReference:

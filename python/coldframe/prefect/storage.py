@@ -23,7 +23,7 @@ from prefect.settings import get_current_settings
 
 from coldframe import ResultReference, Store
 from coldframe.errors import ColdframeError, ConfigurationError, InvalidInputError, UnsupportedError, WrongTypeError
-from coldframe.prefect.blocks import WAY_OUT, Place, kind_of, local_place, place_of
+from coldframe.prefect.blocks import WAY_OUT, Location, kind_of, local_location, location_of
 from coldframe.prefect.remembered import Remembered, fingerprint, surroundings
 
 if TYPE_CHECKING:
@@ -95,17 +95,17 @@ def landing(location: str | None, result_storage: WritableFileSystem | None) -> 
         text, told = named
         return Landing(_opened_by_name(text, told), _because(told), None)
     if result_storage is None:
-        return Landing(_opened(_default_place()), "Prefect's local storage path", None)
+        return Landing(_opened(_default_location()), "Prefect's local storage path", None)
     storage_path = get_current_settings().results.local_storage_path
-    place = place_of(result_storage, storage_path)
+    found = location_of(result_storage, storage_path)
     name = type(result_storage).__name__
     if kind_of(result_storage) == "local" and not _is_absolute(result_storage):
         # Also where a block says so, a folder below the working folder is nobody else's.
         told = f"Prefect's local storage path, as the {name} of the results depends on the working folder"
-        return Landing(_opened(place), told, None)
+        return Landing(_opened(found), told, None)
     saved = getattr(result_storage, "_block_document_id", None)
-    told = f"the result storage {name}({place.url.rpartition('/')[0]})"
-    return Landing(_opened(place), told, None if saved is None else str(saved))
+    told = f"the result storage {name}({found.url.rpartition('/')[0]})"
+    return Landing(_opened(found), told, None if saved is None else str(saved))
 
 
 def store_of(
@@ -133,7 +133,7 @@ def store_of(
             hint="compute the result again",
             subject=str(reference),
         )
-    own = _opened(Place(storage)) if storage.startswith("file:") else None
+    own = _opened(Location(storage)) if storage.startswith("file:") else None
     if own is not None and _holds(own, reference):
         # Whoever names this folder names the same store, and no bucket has to be asked.
         return own
@@ -145,7 +145,7 @@ def store_of(
     for candidate in others:
         if _holds(candidate, reference):
             return candidate
-    return own or _opened(Place(storage))
+    return own or _opened(Location(storage))
 
 
 def warn_if_apart(landing: Landing, result_storage: WritableFileSystem | None) -> None:
@@ -239,7 +239,7 @@ def _because(told: str) -> str:
 
 
 def _opened_by_name(text: str, told: str) -> Store:
-    store = _opened(Place(text))
+    store = _opened(Location(text))
     by_profile = "://" not in text and not Path(text).is_absolute()
     if by_profile and store._native.profile != text:
         raise InvalidInputError(
@@ -251,19 +251,19 @@ def _opened_by_name(text: str, told: str) -> Store:
     return store
 
 
-def _opened(place: Place) -> Store:
-    """The store of a place, opened once for the same options, environment and working folder."""
-    options: dict[str, Any] = dict(place.options)
-    folder = None if "://" in place.url or Path(place.url).is_absolute() else str(Path.cwd())
-    key = fingerprint(place.url, options, surroundings(), folder)
-    return _stores.get(key, lambda: Store(place.url, **options))
+def _opened(location: Location) -> Store:
+    """The store of a location, opened once for the same options, environment and working folder."""
+    options: dict[str, Any] = dict(location.options)
+    folder = None if "://" in location.url or Path(location.url).is_absolute() else str(Path.cwd())
+    key = fingerprint(location.url, options, surroundings(), folder)
+    return _stores.get(key, lambda: Store(location.url, **options))
 
 
 def _is_absolute(block: Any) -> bool:
     return bool(block.basepath) and Path(block.basepath).expanduser().is_absolute()
 
 
-def _default_place() -> Place:
+def _default_location() -> Location:
     """Beside Prefect's results where no run says where they are, as far as the settings tell."""
     results = get_current_settings().results
     if results.default_storage_block is not None:
@@ -271,7 +271,7 @@ def _default_place() -> Place:
             f"outside a run, Prefect's API alone knows the default storage block `{results.default_storage_block}`",
             hint=WAY_OUT,
         )
-    return local_place(None, results.local_storage_path)
+    return local_location(None, results.local_storage_path)
 
 
 def _candidates(location: str | None, result_storage: WritableFileSystem | None, block: str | None) -> Iterator[Store]:
@@ -284,12 +284,12 @@ def _candidates(location: str | None, result_storage: WritableFileSystem | None,
                 _tell_left_out(_because(told), error)
     try:
         storage_path = get_current_settings().results.local_storage_path
-        yield _opened(_default_place() if result_storage is None else place_of(result_storage, storage_path))
+        yield _opened(_default_location() if result_storage is None else location_of(result_storage, storage_path))
     except ColdframeError as error:
         _tell_left_out("the result storage", error)
     if block is not None:
         try:
-            yield _opened(place_of(_saved_block(block), get_current_settings().results.local_storage_path))
+            yield _opened(location_of(_saved_block(block), get_current_settings().results.local_storage_path))
         # Also whatever Prefect's client and the block's class fail with: the environment may still open it.
         except Exception as error:
             _tell_left_out(f"the saved block {block}", error)

@@ -1,4 +1,4 @@
-"""How Prefect finds the serializers where nothing imports them: by entry points, by the path of a module, or not at all."""
+"""How Prefect finds the serializers where nothing imports them: by entry points, by the path of a module, or not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.metadata
 from pathlib import Path
 
 import pytest
+from prefect.filesystems import LocalFileSystem
 from process_support import answer, need_installed_package
 
 TYPES = ("coldframe", "parquet", "arrow")
@@ -81,13 +82,19 @@ def test_prefect_works_where_coldframe_cannot_be_imported(tmp_path: Path, blocke
     @task(persist_result=True)
     def count():
         return 7
-    answer([count(), type(failed).__name__, sys.argv[1] in str(failed), "Failed to load plugin coldframe" in said.getvalue()])
+    told = "Failed to load plugin coldframe" in said.getvalue()
+    answer([count(), type(failed).__name__, sys.argv[1] in str(failed), told])
     """
     assert answer(code, blocked, home=tmp_path, **PLUGINS) == [7, "ModuleNotFoundError", True, True]
 
 
-def test_a_type_alone_is_unknown_where_nothing_loaded_the_module(tmp_path: Path) -> None:
-    """Prefect takes the text when the task is defined, and refuses it when the task begins."""
+@pytest.mark.parametrize("variables", [{}, {"PREFECT_RESULTS_DEFAULT_STORAGE_BLOCK": "local-file-system/by-default"}])
+def test_a_type_alone_is_unknown_where_nothing_loaded_the_module(tmp_path: Path, variables: dict[str, str]) -> None:
+    """Prefect takes the text when the flow is defined, and refuses it when the flow begins.
+
+    A default block comes too late: it is loaded after the serializer is looked up.
+    """
+    LocalFileSystem(basepath=str(tmp_path / "results")).save("by-default", overwrite=True)
     code = """
     from prefect import flow
     @flow(persist_result=True, result_serializer="coldframe")
@@ -98,7 +105,7 @@ def test_a_type_alone_is_unknown_where_nothing_loaded_the_module(tmp_path: Path)
     except Exception as error:
         answer([type(error).__name__, str(error)])
     """
-    name, text = answer(code, home=tmp_path)
+    name, text = answer(code, home=tmp_path, **variables)
     assert name == "ValidationError"
     assert "No class found for dispatch key 'coldframe'" in text
 

@@ -333,7 +333,7 @@ def test_no_secret_in_any_text(tmp_path: Path, logged: list[str], monkeypatch: p
 
     block = remote_block()
     found = landing(None, block)
-    place = blocks.place_of(block, tmp_path)
+    place = blocks.location_of(block, tmp_path)
     assert place.options["secret_access_key"] == PLANTED
     assert found.because == "the result storage S3Bucket(s3://acme/results)"
     warn_if_apart(landing(str(tmp_path), block), block)
@@ -341,7 +341,7 @@ def test_no_secret_in_any_text(tmp_path: Path, logged: list[str], monkeypatch: p
     texts += [repr(vars(storage._stores)), repr(vars(storage._saved_blocks)), repr(vars(blocks._CLIENTS))]
     block.credentials.aws_client_parameters.config = {"client_cert": PLANTED}
     monkeypatch.setenv("COLDFRAME_STORE", f"s3://bucket?token={PLANTED}")
-    for call in (lambda: blocks.place_of(block, tmp_path), lambda: landing(None, block)):
+    for call in (lambda: blocks.location_of(block, tmp_path), lambda: landing(None, block)):
         with pytest.raises(ColdframeError) as raised:
             call()
         texts += traceback.format_exception(raised.value)

@@ -98,7 +98,7 @@ def test_keys_from_a_profile_of_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(path))
     block = s3_bucket(AwsCredentials(profile_name="work", region_name="us-east-1"))
     round_trip(block)
-    assert blocks.place_of(block, tmp_path).options["secret_access_key"] == "one"
+    assert blocks.location_of(block, tmp_path).options["secret_access_key"] == "one"
     before = landing(None, block).store
     assert landing(None, block).store is before
     # Credentials that change mean another store, once the session is old.
@@ -112,12 +112,12 @@ def test_keys_from_a_profile_of_aws(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_an_assumed_role(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server("COLDFRAME_TEST_S3"))
     block = s3_bucket(assume_role_arn="arn:aws:iam::123456789012:role/frames")
-    first = blocks.place_of(block, tmp_path).options
+    first = blocks.location_of(block, tmp_path).options
     assert first["session_token"] and first["access_key_id"] != "test"
-    assert blocks.place_of(block, tmp_path).options == first
+    assert blocks.location_of(block, tmp_path).options == first
     round_trip(block)
     blocks._CLIENTS.clear()
-    assert blocks.place_of(block, tmp_path).options["session_token"] != first["session_token"]
+    assert blocks.location_of(block, tmp_path).options["session_token"] != first["session_token"]
 
 
 def test_remote_file_system() -> None:
@@ -185,7 +185,7 @@ def test_gcs_path_of_the_client_only(
     path.write_text(json.dumps(service_account))
     value: Any = service_account if given == "service_account_info" else path
     block = GcsBucket(bucket="coldframe", bucket_folder=folder(), gcp_credentials=GcpCredentials(**{given: value}))
-    place = blocks.place_of(block, tmp_path)
+    place = blocks.location_of(block, tmp_path)
     assert ("service_account_key" in place.options) is (given == "service_account_info")
     assert service_account["private_key"][40:80] not in repr(place)
     round_trip(block)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,10 @@ from typing import Any
 import pandas as pd
 import pytest
 from prefect import flow, task
-from prefect.client.orchestration import get_client
 from prefect.serializers import PickleSerializer
 from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from process_support import answer, need_installed_package
 
-from coldframe import Store
 from coldframe.prefect import ColdframeSerializer
 
 COLUMNS = {"fare": [12.5, 7.0], "zone": ["north", "south"]}
