@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -22,8 +23,9 @@ from coldframe.serializers import Pickle
 from coldframe.store import Store
 
 Entry = dict[str, Any]
-_GRACE = timedelta(minutes=5)
-_told: deque[str] = deque(maxlen=64)
+_LONGER = timedelta(hours=1)
+"""How long frames outlive their record: whoever was given a handle just before it expired still reads."""
+_told: deque[tuple[str | None, str]] = deque(maxlen=64)
 
 
 def logger() -> Any:
@@ -35,9 +37,11 @@ def logger() -> Any:
 
 
 def tell_once(text: str) -> None:
-    """Warns that a result cannot be read, once: Prefect tries ten times before it gives a state's result up."""
-    if text not in _told:
-        _told.append(text)
+    """Warns that a result cannot be read, once a run: Prefect tries ten times before it gives a state's result up."""
+    of = run.current()
+    told = (of.task_run_id or of.flow_run_id, text)
+    if told not in _told:
+        _told.append(told)
         logger().warning("%s", text)
 
 
@@ -72,11 +76,18 @@ class Keeping:
 
     def keep(self, parted: Parted) -> list[Entry]:
         """What stands for each frame in the record."""
+        # What can be read only once comes last, when all else has succeeded.
+        order = sorted(
+            range(len(parted.places)), key=lambda number: recognition.is_one_shot(parted.places[number].frame)
+        )
+        entries: dict[int, Entry] = {}
         try:
-            return [self._keep(place) for place in parted.places]
+            for number in order:
+                entries[number] = self._keep(places[number])
         except BaseException:
             self.undo()
             raise
+        return [entries[number] for number in range(len(places))]
 
     def undo(self) -> None:
         """Deletes what was put."""
@@ -93,12 +104,14 @@ class Keeping:
     def _keep(self, place: Place) -> Entry:
         stored = recognition.handle(place.frame)
         if stored is not None:
+            self._find_block(stored[1])
             return stored_entry(*stored)
         store = self._store()
         if self._settings.pickle and recognition.is_of_subclass(place.frame):
             return self._pickled(store, place)
         try:
-            return {"reference": _compact(self._put_into(store, place, self._settings.serializer))}
+            entry = {"reference": _compact(self._put_into(store, place, self._settings.serializer))}
+            return {**entry, "is": "batches"} if recognition.is_one_shot(place.frame) else entry
         # A strict put that would lose something: it is to be told, and no way found around it.
         except LossyError:
             raise
@@ -112,6 +125,14 @@ class Keeping:
     def put(self, place: Place) -> ResultReference:
         """Puts one frame that no record names."""
         return self._put_into(self._store(), place, self._settings.serializer)
+
+    def _find_block(self, stored: ResultReference) -> None:
+        """Who reads what is stored already needs the block as well, where it lies beside the results."""
+        if (stored.storage or "").startswith("file:"):
+            return
+        # Where it lies elsewhere, there may be no such store at all.
+        with suppress(ColdframeError):
+            self._store()
 
     def _store(self) -> Store:
         if self._landing is None:
@@ -127,7 +148,7 @@ class Keeping:
                 place.frame,
                 serializer=serializer,
                 strict=self._settings.strict,
-                expires=_to_come(self._run.expires),
+                expires=_expiry(self._run.expires),
                 title=self._run.title(),
                 metadata={"prefect": self._run.metadata()},
                 progress=False,
@@ -202,7 +223,7 @@ def give(entry: Mapping[str, Any], settings: Settings, block: str | None) -> Any
     found = reference(entry, settings, block)
     if kind == "reference":
         frame = found
-    elif kind == "batches" or (found.source or {}).get("kind") == "RecordBatchReader":
+    elif kind == "batches":
         frame = StoredBatches(found)
     else:
         if kind == "pickle" and not settings.pickle:
@@ -242,10 +263,9 @@ def _compact(reference: ResultReference) -> dict[str, Any]:
     return found
 
 
-def _to_come(expires: datetime | None) -> datetime | None:
-    """When a frame expires: also one whose record has expired already may still be read by those downstream."""
-    now = datetime.now(timezone.utc)
-    return expires if expires is None or expires - now > timedelta(seconds=1) else now + _GRACE
+def _expiry(of_record: datetime | None) -> datetime | None:
+    """When a frame expires: after its record, by which Prefect tells whether it is a hit."""
+    return None if of_record is None else max(of_record, datetime.now(timezone.utc)) + _LONGER
 
 
 __all__ = [

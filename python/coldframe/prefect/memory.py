@@ -1,18 +1,19 @@
 """Frames that Prefect loads twice for one cache hit: once to see whether they are there, and once to have them.
 
 A frame is kept from the first to the second, and no longer than the task run lasts that asked for it. It is given once:
-whoever has it may change it.
+whoever has it may change it. Whatever else reads results, such as the body of a task, has no part in it.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from dataclasses import dataclass
 from typing import Any
 
-from coldframe.prefect import run
+from prefect.context import TaskRunContext
+
+from coldframe.prefect.transactions import is_read_again
 
 
 @dataclass(frozen=True)
@@ -25,34 +26,25 @@ class Name:
     write: str
 
 
-_lock = threading.Lock()
 _frames: dict[tuple[int, int], dict[Name, Any]] = {}
-"""By process and owner."""
+"""By process and task run. Its methods are atomic, so that it needs no lock, which a fork might leave locked."""
 
 
 def take(name: Name, otherwise: Any) -> Any:
-    """The frame, which is not kept any longer, if the task run that we are in has loaded it once."""
-    with _lock:
-        return _frames.get(_place(), {}).pop(name, otherwise)
+    """The frame, which is not kept any longer, if Prefect has seen it and now reads it."""
+    context = TaskRunContext.get()
+    if context is None or not is_read_again():
+        return otherwise
+    return _frames.get((os.getpid(), id(context)), {}).pop(name, otherwise)
 
 
 def keep(name: Name, frame: Any) -> None:
-    """Keeps a frame until it is taken, or the task run is over. Outside a task run, nothing is kept."""
-    owner = run.owner()
-    if owner is None:
+    """Keeps a frame until it is taken, or the task run is over, if Prefect now looks whether it is there."""
+    context = TaskRunContext.get()
+    if context is None or is_read_again() is not False:
         return
-    place = _place()
-    with _lock:
-        if place not in _frames:
-            _frames[place] = {}
-            weakref.finalize(owner, _forget, place).atexit = False
-        _frames[place][name] = frame
-
-
-def _place() -> tuple[int, int]:
-    return os.getpid(), id(run.owner())
-
-
-def _forget(place: tuple[int, int]) -> None:
-    # Without the lock: this may run inside a garbage collection, on a thread that holds it.
-    _frames.pop(place, None)
+    place = (os.getpid(), id(context))
+    if place not in _frames:
+        _frames[place] = {}
+        weakref.finalize(context, _frames.pop, place, None).atexit = False
+    _frames[place][name] = frame

@@ -23,7 +23,7 @@ from typing_extensions import Self
 
 from coldframe import _coldframe, inline, pickling, serializers
 from coldframe.errors import ColdframeError, InvalidInputError, LossyError, NotFoundError, UnsupportedError
-from coldframe.prefect import envelope, keeping, recognition, run, storage
+from coldframe.prefect import envelope, keeping, recognition, run, storage, transactions
 from coldframe.prefect.keeping import Keeping, Settings, logger
 from coldframe.prefect.stored_batches import InlineTable, StoredBatches
 from coldframe.putting import losses_told_to
@@ -43,6 +43,8 @@ class NotPersistedError(BaseException):
 @contextmanager
 def as_references() -> Iterator[list[ResultReference]]:
     """Within it, results are read with references in the place of frames; all of them are in the list that it gives.
+
+    Tasks that are called within it are given their frames as ever.
 
     ::
 
@@ -87,17 +89,31 @@ class _FrameSerializer(Serializer, abc.ABC):
 
     def dumps(self, obj: Any) -> bytes:
         """The record of a value."""
+        of = run.current(obj)
         try:
-            return self._dumped(obj)
+            parted = envelope.part(obj, allow_pickle=self.pickle)
+            keeping.refuse_late(parted, of)
+            text, stored = self._kept(parted, of)
         except Exception as error:
-            name = type(obj).__name__
-            # Of a run that failed already, the error is what people are to see.
-            if self.strict and not isinstance(obj, BaseException):
-                run.give_up(obj)
-                logger().error("a %s was not persisted, and the run is ended: %s", name, error)
-                raise NotPersistedError(f"a {name} was not persisted: {error}") from error
-            logger().error("a %s was not persisted, and the run goes on without: %s", name, error)
+            self._fail(obj, of, error)
             raise
+        self._hand_on(obj, of, parted, stored)
+        return text
+
+    def _fail(self, value: Any, of: run.Run, error: Exception) -> None:
+        name = type(value).__name__
+        # Of a run that failed already, the error is what people are to see.
+        if not self.strict or isinstance(value, BaseException):
+            logger().error("a %s was not persisted, and the run goes on without: %s", name, error)
+            return
+        logger().error("a %s was not persisted, and the run is ended: %s", name, error)
+        try:
+            for left in transactions.give_up(of.holder):
+                logger().error("of what is rolled back: %s", left)
+        # The run is ended in any case.
+        except Exception as failure:
+            logger().error("the transaction could not be rolled back: %s", failure)
+        raise NotPersistedError(f"a {name} was not persisted: {error}") from error
 
     def loads(self, blob: bytes) -> Any:
         """The value of a record.
@@ -116,7 +132,7 @@ class _FrameSerializer(Serializer, abc.ABC):
             keeping.tell_once(f"a persisted result cannot be read: {error}")
             raise
 
-    def _hand_on(self, value: Any, parted: envelope.Parted, stored: Callable[[int], StoredBatches]) -> None:
+    def _hand_on(self, value: Any, of: run.Run, parted: envelope.Parted, stored: Callable[[int], Any]) -> None:
         """Those downstream get handles for what could be read only once."""
         places = parted.places
         if not any(recognition.is_one_shot(place.frame) for place in places):
@@ -126,7 +142,7 @@ class _FrameSerializer(Serializer, abc.ABC):
             frame = places[number].frame
             return stored(number) if recognition.is_one_shot(frame) else frame
 
-        if not run.hand_on(value, parted.joined(give)):
+        if not transactions.hand_on(of.holder, value, parted.joined(give)):
             logger().warning(
                 "a reader was stored, and whoever has the %s that was returned has an empty one: Prefect gives no way "
                 "to replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle of a task",
@@ -134,8 +150,8 @@ class _FrameSerializer(Serializer, abc.ABC):
             )
 
     @abc.abstractmethod
-    def _dumped(self, value: Any) -> bytes:
-        """The record."""
+    def _kept(self, parted: envelope.Parted, of: run.Run) -> tuple[bytes, Callable[[int], Any]]:
+        """The record, and what gives a handle of each frame that is stored now."""
 
     @abc.abstractmethod
     def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
@@ -183,23 +199,15 @@ class ColdframeSerializer(_FrameSerializer):
         """How frames are kept."""
         return Settings(self.store, self.serializer, self.strict, self.pickle)
 
-    def _dumped(self, value: Any) -> bytes:
-        parted = envelope.part(value, allow_pickle=self.pickle)
-        of = run.current(value)
-        keeping.refuse_late(parted, of)
+    def _kept(self, parted: envelope.Parted, of: run.Run) -> tuple[bytes, Callable[[int], Any]]:
         kept = Keeping(self.settings, of)
         frames = kept.keep(parted)
         try:
             text = parted.text(frames, kept.block)
-            self._hand_on(
-                value,
-                parted,
-                lambda number: StoredBatches(keeping.reference(frames[number], self.settings, kept.block)),
-            )
         except BaseException:
             kept.undo()
             raise
-        return text
+        return text, lambda number: StoredBatches(keeping.reference(frames[number], self.settings, kept.block))
 
     def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
         return _given(entry, self.settings, block)
@@ -217,13 +225,9 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
         _table_serializer(self._format())
         return self
 
-    def _dumped(self, value: Any) -> bytes:
-        parted = envelope.part(value, allow_pickle=self.pickle)
-        keeping.refuse_late(parted, run.current(value))
+    def _kept(self, parted: envelope.Parted, of: run.Run) -> tuple[bytes, Callable[[int], Any]]:
         frames = [self._encoded(place) for place in parted.places]
-        text = parted.text(frames)
-        self._hand_on(value, parted, lambda number: _inline_batches(frames[number]))
-        return text
+        return parted.text(frames), lambda number: _inline_batches(frames[number])
 
     def _encoded(self, place: envelope.Place) -> keeping.Entry:
         stored = recognition.handle(place.frame)
@@ -292,7 +296,8 @@ class ArrowSerializer(_InlineSerializer):
 def _given(entry: keeping.Entry, settings: Settings, block: str | None) -> Any:
     """The frame that an entry refers to, or its reference where references are asked for."""
     collected = _collected.get()
-    if collected is None:
+    # What Prefect reads for a cache hit, it hands on and keeps.
+    if collected is None or transactions.is_read_again() is not None:
         return keeping.give(entry, settings, block)
     reference = keeping.reference(entry, settings, block)
     collected.append(reference)

@@ -22,7 +22,14 @@ from prefect.logging import get_logger
 from prefect.settings import get_current_settings
 
 from coldframe import ResultReference, Store
-from coldframe.errors import ColdframeError, ConfigurationError, InvalidInputError, UnsupportedError, WrongTypeError
+from coldframe.errors import (
+    ColdframeError,
+    ConfigurationError,
+    DeniedError,
+    InvalidInputError,
+    UnsupportedError,
+    WrongTypeError,
+)
 from coldframe.prefect.blocks import WAY_OUT, Location, kind_of, local_location, location_of
 from coldframe.prefect.remembered import Remembered, fingerprint, surroundings
 
@@ -145,6 +152,15 @@ def store_of(
     for candidate in others:
         if _holds(candidate, reference):
             return candidate
+    if own is None:
+        # It comes from a record: it may name a bucket, and no server that the environment's credentials are sent to.
+        _check_url(storage, "the reference's storage")
+        if "?" in storage:
+            raise DeniedError(
+                "the reference's storage holds options, and a record may not choose them",
+                hint="give them by the environment or by a profile, and name the store: ColdframeSerializer(store=…)",
+                subject=str(reference),
+            )
     return own or _opened(Location(storage))
 
 

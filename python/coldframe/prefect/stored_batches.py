@@ -39,14 +39,13 @@ class StoredBatches:
     """The record batches of a stored table, read anew each time they are asked for.
 
     It stands for a `pyarrow.RecordBatchReader` that a task returned, and reads like one; but as often as one likes, and
-    by several at once. Whatever takes Arrow streams takes it as well: `polars.DataFrame(batches)`.
+    by several at once. It has no position, and so no `read_next_batch`: `to_reader` gives a reader that has. Whatever takes Arrow streams takes it as well: `polars.DataFrame(batches)`.
     """
 
-    __slots__ = ("_reader", "_table")
+    __slots__ = ("_table",)
 
     def __init__(self, table: ResultReference | InlineTable) -> None:
         self._table = table
-        self._reader: pyarrow.RecordBatchReader | None = None
 
     @property
     def reference(self) -> ResultReference | None:
@@ -70,15 +69,6 @@ class StoredBatches:
         """A new reader, from the first batch on."""
         return frames.require("pyarrow", "to read batches").RecordBatchReader.from_stream(self._table.scan())
 
-    def read_next_batch(self) -> pyarrow.RecordBatch:
-        """The batch after that of the last call; StopIteration when there is none.
-
-        Nothing else goes on from there: all other methods begin with the first batch.
-        """
-        if self._reader is None:
-            self._reader = self.to_reader()
-        return self._reader.read_next_batch()
-
     def read_all(self) -> pyarrow.Table:
         """All of it, as a table."""
         return self._table.scan().to_arrow()
@@ -100,8 +90,7 @@ class StoredBatches:
         return self._table.scan(columns, **selection)
 
     def close(self) -> None:
-        """Lets `read_next_batch` begin anew."""
-        self._reader = None
+        """Does nothing: there is nothing open. A RecordBatchReader has it."""
 
     def __enter__(self) -> StoredBatches:
         return self
