@@ -245,7 +245,7 @@ def test_put_outside_of_runs_takes_a_serializer_or_the_environment(
     by_serializer = put(table(), "by-serializer", serializer=place.serializer())
     monkeypatch.setenv("COLDFRAME_STORE", place.location)
     by_environment = put(table())
-    assert by_serializer.key == "prefect/no-flow/flow-result/no-run/by-serializer"
+    assert by_serializer.key.startswith("prefect/no-flow/flow-result/") and by_serializer.key.endswith("/by-serializer")
     assert by_environment.storage == by_serializer.storage == place.store.url
     assert coldframe.Store(place.location).get(by_environment) == table()
 
