@@ -152,6 +152,10 @@ async fn listings(store: &ResultStore) -> Result<()> {
     keeps("pages hold every key once", found.len() == KEYS.len(), &found)?;
     let searched = store.list("conformance/").search("TITLE OF TRIPS").await?.entries;
     keeps("a search finds titles in any case", searched.len() == 2, searched)?;
+    let texts = json!({"said": "\"a\\b\""}).as_object().cloned().unwrap_or_default();
+    store.put("conformance/list/quoted", json!(1)).metadata(texts).await?;
+    let quoted = store.list("conformance/list/").search("\"A\\b\"").await?.entries;
+    keeps("a search finds quotes and backslashes in metadata", quoted.len() == 1, quoted)?;
     for key in found {
         let value = store.get(&key).await?;
         keeps(

@@ -7,9 +7,11 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use bytes::Bytes;
-use coldframe::{Error, ErrorKind, Part, ResultReference, ResultStore, Target};
+use coldframe::serializer::SerializerChoice;
+use coldframe::{Error, ErrorKind, Part, ResultReference, ResultStore, Shape, Target};
 use futures::future;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
@@ -44,6 +46,14 @@ const OTHER_REFERENCE: &str = "hand in the reference that was made together with
 #[pyo3(signature = (content, serializer = None))]
 pub(crate) fn losses(py: Python<'_>, content: &Content, serializer: Option<String>) -> PyResult<String> {
     store::losses(py, &opened(Arc::new(InMemory::new())).or_raise(py)?, content, serializer)
+}
+
+/// Refuses what is no serializer of tables, or a setting that it does not have: a short form, or a descriptor as JSON.
+#[pyfunction]
+pub(crate) fn check_serializer(py: Python<'_>, serializer: String) -> PyResult<()> {
+    let empty = Shape::Table(Arc::new(Schema::empty()));
+    let store = opened(Arc::new(InMemory::new())).or_raise(py)?;
+    store.losses(&empty, Some(SerializerChoice::Text(serializer))).map(drop).or_raise(py)
 }
 
 /// The file that a put of the content writes, and the reference to it as JSON.

@@ -129,9 +129,14 @@ impl List {
         }
         let Some(text) = &self.search else { return true };
         let metadata = serde_json::to_string(&written.metadata).unwrap_or_default();
-        let places =
-            [Some(reference.key().as_str()), written.title.as_deref(), written.description.as_deref(), Some(&metadata)];
-        places.into_iter().flatten().any(|place| place.to_lowercase().contains(text))
+        // In JSON, quotes and backslashes are written with another backslash.
+        let quoted = serde_json::to_string(text).unwrap_or_default();
+        let escaped = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+        let metadata = metadata.to_lowercase();
+        let places = [Some(reference.key().as_str()), written.title.as_deref(), written.description.as_deref()];
+        metadata.contains(text)
+            || metadata.contains(escaped)
+            || places.into_iter().flatten().any(|place| place.to_lowercase().contains(text))
     }
 }
 

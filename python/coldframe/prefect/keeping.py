@@ -12,7 +12,7 @@ from typing import Any
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 
-from coldframe.errors import ColdframeError, InvalidInputError, LossyError, UnsupportedError
+from coldframe.errors import ColdframeError, InvalidInputError, LossyError, PickleDeniedError, UnsupportedError
 from coldframe.prefect import memory, recognition, run, storage
 from coldframe.prefect.envelope import Parted, Place, reference_in
 from coldframe.prefect.stored_batches import StoredBatches
@@ -95,15 +95,18 @@ class Keeping:
         if stored is not None:
             return stored_entry(*stored)
         store = self._store()
+        if self._settings.pickle and recognition.is_of_subclass(place.frame):
+            return self._pickled(store, place)
         try:
             return {"reference": _compact(self._put_into(store, place, self._settings.serializer))}
         # A strict put that would lose something: it is to be told, and no way found around it.
         except LossyError:
             raise
         except (UnsupportedError, InvalidInputError) as error:
-            if not self._settings.pickle or recognition.is_lazy(place.frame):
-                raise
-            tell_pickled(place.frame, error)
+            check_pickle(place.frame, error, self._settings.pickle)
+        return self._pickled(store, place)
+
+    def _pickled(self, store: Store, place: Place) -> Entry:
         return {"reference": _compact(self._put_into(store, place, Pickle(lib="cloudpickle"))), "is": "pickle"}
 
     def put(self, place: Place) -> ResultReference:
@@ -154,12 +157,30 @@ def refuse_late(parted: Parted, of: run.Run) -> None:
             )
 
 
-def tell_pickled(frame: Any, error: ColdframeError) -> None:
-    """Says that a frame has no other form than a pickle."""
+def check_pickle(frame: Any, error: ColdframeError, allowed: bool) -> None:
+    """Says that a frame has no other form than a pickle.
+
+    Raises `error` where pickles are not allowed, or would lose the rows.
+    """
+    if recognition.is_lazy(frame):
+        raise error
+    if not allowed:
+        # From here, nobody calls a put.
+        hint = (error.hint or "").replace('serializer="pickle"', "ColdframeSerializer(pickle=True)")
+        error.hint = hint or "allow pickles: ColdframeSerializer(pickle=True)"
+        raise error
     logger().warning(
         "a %s cannot be stored as a table (%s), and is kept as a pickle, which only Python reads",
         type(frame).__name__,
         error.message,
+    )
+
+
+def pickle_denied(what: str) -> PickleDeniedError:
+    """The error for a pickle that this serializer was told not to load."""
+    return PickleDeniedError(
+        f"the {what} is a pickle, and loading one runs code that its writer chose",
+        hint="ColdframeSerializer(pickle=True), if you trust whoever can write to Prefect's results",
     )
 
 
@@ -171,7 +192,7 @@ def put(value: Any, settings: Settings, name: str | None = None) -> ResultRefere
 def give(entry: Mapping[str, Any], settings: Settings, block: str | None) -> Any:
     """The frame that an entry refers to, as the kind that was returned.
 
-    Raises NotFoundError or GoneError if it is not there any more, also where its rows are not read yet.
+    Raises NotFoundError, GoneError or DamagedError if it is not there any more, also where its rows are not read yet.
     """
     bare = ResultReference.from_json(json.dumps(reference_in(entry)))
     kind = entry.get("is")
@@ -180,12 +201,23 @@ def give(entry: Mapping[str, Any], settings: Settings, block: str | None) -> Any
         return frame
     found = reference(entry, settings, block)
     if kind == "reference":
-        return found
-    if kind == "batches" or (found.source or {}).get("kind") == "RecordBatchReader":
-        return StoredBatches(found)
-    frame = found.get(allow_pickle=kind == "pickle" and settings.pickle, progress=False)
+        frame = found
+    elif kind == "batches" or (found.source or {}).get("kind") == "RecordBatchReader":
+        frame = StoredBatches(found)
+    else:
+        if kind == "pickle" and not settings.pickle:
+            raise pickle_denied("frame")
+        frame = found.get(allow_pickle=kind == "pickle", progress=False)
+    if recognition.handle(frame) is not None or recognition.is_lazy(frame):
+        _check_data(found)
     memory.keep(name, frame)
     return frame
+
+
+def _check_data(reference: ResultReference) -> None:
+    """Raises DamagedError where the rows of a table are not there, though its reference is. Reads none of them."""
+    if reference.rows is not None:
+        reference.scan([], limit=1, progress=False)._collect()
 
 
 def reference(entry: Mapping[str, Any], settings: Settings, block: str | None) -> ResultReference:
@@ -216,4 +248,16 @@ def _to_come(expires: datetime | None) -> datetime | None:
     return expires if expires is None or expires - now > timedelta(seconds=1) else now + _GRACE
 
 
-__all__ = ["Entry", "Keeping", "Settings", "give", "logger", "put", "reference", "stored_entry", "tell_once"]
+__all__ = [
+    "Entry",
+    "Keeping",
+    "Settings",
+    "check_pickle",
+    "give",
+    "logger",
+    "pickle_denied",
+    "put",
+    "reference",
+    "stored_entry",
+    "tell_once",
+]

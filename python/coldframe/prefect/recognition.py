@@ -58,6 +58,13 @@ def is_one_shot(value: Any) -> bool:
     return is_one_shot(value)
 
 
+def is_of_subclass(value: Any) -> bool:
+    """Whether a frame is of a class that somebody derived from a library's, which no file keeps."""
+    kind = type(value)
+    root = kind.__module__.partition(".")[0]
+    return any(_is_of(kind, library, ("DataFrame",)) and root != library for library in ("pandas", "polars"))
+
+
 def is_lazy(value: Any) -> bool:
     """Whether a pickle of a leaf would not hold its rows."""
     return type(value).__name__ in ("LazyFrame", "DuckDBPyRelation") or is_one_shot(value)

@@ -73,7 +73,8 @@ def _persisted(result: Any) -> State[Any]:
         )
     data = state.data
     if isinstance(data, ResultRecord):
-        if not data.is_persisted:
+        # Older ones do not know; then it is the reading that fails.
+        if not getattr(data, "is_persisted", True):
             raise NotFoundError(
                 "the result was not persisted, and so has no references",
                 hint="@task(persist_result=True); within `with transaction()`, once that is over",

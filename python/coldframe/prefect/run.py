@@ -23,6 +23,7 @@ _LONGEST_NAME = 48
 _LONGEST_SEGMENT = 90
 """Bytes: eight of them make a key that every store takes."""
 _MOST_SEGMENTS = 7
+_LOGGER_OUTSIDE_OF_RUNS = "prefect.transactions"
 _UNKNOWN = ("", "<unknown>", "None")
 
 
@@ -164,7 +165,7 @@ def _contexts() -> tuple[TaskRunContext | None, FlowRunContext | None]:
 
 def _holder(active: BaseTransaction | None, value: Any) -> tuple[BaseTransaction | None, bool]:
     """The transaction that holds the record of `value`, and whether it is an inner one of the active transaction."""
-    if active is None or value is None:
+    if active is None or value is None or _is_of_another_flow_run(active):
         return None, False
     for transaction in _in_order_of_commit(active):
         # Several tasks may have returned the same object: those before this one are done with it.
@@ -173,6 +174,21 @@ def _holder(active: BaseTransaction | None, value: Any) -> tuple[BaseTransaction
         if not done and (staged is value or (isinstance(staged, ResultRecord) and staged.result is value)):
             return transaction, transaction is not active
     return None, False
+
+
+def _is_of_another_flow_run(transaction: BaseTransaction) -> bool:
+    """Whether a transaction was opened outside of the flow run that we are in: then it is not what commits now.
+
+    It is the flow's own result that is written, and a task inside may have returned the same object.
+    """
+    flow = FlowRunContext.get()
+    flow_run = flow.flow_run if flow is not None else None
+    if flow_run is None:
+        return False
+    opened_in = _logged_names(transaction).get("flow_run_id")
+    if opened_in is None:
+        return getattr(transaction.logger, "name", None) == _LOGGER_OUTSIDE_OF_RUNS
+    return opened_in != str(flow_run.id)
 
 
 def _in_order_of_commit(transaction: BaseTransaction) -> Iterator[BaseTransaction]:

@@ -8,12 +8,20 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Literal
 
 from prefect.serializers import Serializer
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from typing_extensions import Self
 
-from coldframe import inline, pickling, serializers
+from coldframe import _coldframe, inline, pickling, serializers
 from coldframe.errors import ColdframeError, InvalidInputError, LossyError, NotFoundError, UnsupportedError
 from coldframe.prefect import envelope, keeping, recognition, run, storage
 from coldframe.prefect.keeping import Keeping, Settings, logger
@@ -51,6 +59,9 @@ def as_references() -> Iterator[list[ResultReference]]:
 
 class _FrameSerializer(Serializer, abc.ABC):
     """What the three have in common."""
+
+    # An error would repeat what was given, and in a `store` that may be a secret.
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     strict: bool = Field(
         default=False,
@@ -96,7 +107,7 @@ class _FrameSerializer(Serializer, abc.ABC):
         try:
             parted, frames, block = envelope.read(blob)
             if parted.pickle is not None and not self.pickle:
-                raise UnsupportedError("the value is a pickle, and this serializer was told not to load any")
+                raise keeping.pickle_denied("value")
             return parted.joined(lambda number: self._frame(envelope.entry_at(frames, number), block))
         except NotFoundError as error:
             keeping.tell_once(f"a persisted result is not there: {error}")
@@ -146,7 +157,7 @@ class ColdframeSerializer(_FrameSerializer):
     results.
     """
 
-    type: str = Field(default="coldframe", frozen=True)
+    type: Literal["coldframe"] = Field(default="coldframe", frozen=True)
 
     store: str | None = Field(
         default=None,
@@ -201,6 +212,11 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
     def _format(self) -> Any:
         """By what frames are written."""
 
+    @model_validator(mode="after")
+    def _check_format(self) -> Self:
+        _table_serializer(self._format())
+        return self
+
     def _dumped(self, value: Any) -> bytes:
         parted = envelope.part(value, allow_pickle=self.pickle)
         keeping.refuse_late(parted, run.current(value))
@@ -213,6 +229,8 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
         stored = recognition.handle(place.frame)
         if stored is not None:
             return keeping.stored_entry(*stored)
+        if self.pickle and recognition.is_of_subclass(place.frame):
+            return _pickled_entry(place.frame)
         try:
             with losses_told_to(logger().warning):
                 encoded = inline.encode(place.frame, self._format(), strict=self.strict)
@@ -221,11 +239,8 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
         except LossyError:
             raise
         except (UnsupportedError, InvalidInputError) as error:
-            if not self.pickle or recognition.is_lazy(place.frame):
-                raise
-            keeping.tell_pickled(place.frame, error)
-            pickled = pickling.dumps(place.frame, "cloudpickle")
-            return {**envelope.inline_entry(pickled, pickling.describe("cloudpickle")), "is": "pickle"}
+            keeping.check_pickle(place.frame, error, self.pickle)
+            return _pickled_entry(place.frame)
         entry = envelope.inline_entry(encoded.data, encoded.reference)
         is_batches = recognition.is_one_shot(place.frame) or isinstance(place.frame, StoredBatches)
         return {**entry, "is": "batches"} if is_batches else entry
@@ -238,7 +253,9 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
             return _inline_batches(entry)
         data, description = envelope.bytes_in(entry), envelope.reference_in(entry)
         if kind == "pickle":
-            return pickling.loads(data, description, allow_pickle=self.pickle)
+            if not self.pickle:
+                raise keeping.pickle_denied("frame")
+            return pickling.loads(data, description, allow_pickle=True)
         return inline.decode(data, description)
 
 
@@ -248,7 +265,7 @@ class ParquetSerializer(_InlineSerializer):
     For small tables: a record is read whole whenever Prefect looks whether it is there.
     """
 
-    type: str = Field(default="parquet", frozen=True)
+    type: Literal["parquet"] = Field(default="parquet", frozen=True)
 
     compression: str = Field(default="zstd", description='"none", "snappy", "lz4", "zstd" or "gzip".')
     level: int | None = Field(default=None, description="Of `zstd` and `gzip`.")
@@ -263,7 +280,7 @@ class ArrowSerializer(_InlineSerializer):
     For small tables: a record is read whole whenever Prefect looks whether it is there.
     """
 
-    type: str = Field(default="arrow", frozen=True)
+    type: Literal["arrow"] = Field(default="arrow", frozen=True)
 
     compression: str = Field(default="none", description='"none", "lz4" or "zstd".')
     level: int | None = Field(default=None, description="Of `zstd`.")
@@ -282,6 +299,11 @@ def _given(entry: keeping.Entry, settings: Settings, block: str | None) -> Any:
     return reference
 
 
+def _pickled_entry(frame: Any) -> keeping.Entry:
+    pickled = pickling.dumps(frame, "cloudpickle")
+    return {**envelope.inline_entry(pickled, pickling.describe("cloudpickle")), "is": "pickle"}
+
+
 def _inline_batches(entry: keeping.Entry) -> StoredBatches:
     return StoredBatches(InlineTable(envelope.bytes_in(entry), envelope.reference_in(entry)))
 
@@ -296,4 +318,5 @@ def _table_serializer(serializer: Any) -> Any:
             "serializer: frames are written as tables, and this one holds none",
             hint='such as "parquet/zstd(3)" or "arrow"',
         )
+    _coldframe.check_serializer(choice.text)
     return json.loads(choice.text) if choice.text.startswith("{") else choice.text

@@ -122,7 +122,8 @@ class StoredBatches:
         return isinstance(other, StoredBatches) and self._table == other._table
 
     def __hash__(self) -> int:
-        return hash(("StoredBatches", self.num_rows))
+        table = self._table
+        return hash(("StoredBatches", len(table.data) if isinstance(table, InlineTable) else table))
 
     def __repr__(self) -> str:
         return f"StoredBatches({self._table})"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_HOME,
     PREFECT_LOCAL_STORAGE_PATH,
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
@@ -17,8 +18,21 @@ from prefect.settings import (
 )
 from prefect.testing.utilities import prefect_test_harness
 
+HERE = Path(__file__).parent
 STARTUP = 240
 """Seconds until the server counts as broken."""
+_OTHERS = (
+    # Prefect leaves connections to its server for the garbage collector to close.
+    r"ignore:unclosed <socket:ResourceWarning",
+    r"ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in Path(item.path).parents:
+            for ignored in _OTHERS:
+                item.add_marker(pytest.mark.filterwarnings(ignored))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,6 +45,8 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             PREFECT_LOCAL_STORAGE_PATH: home / "storage",
             PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: True,
             PREFECT_SERVER_ANALYTICS_ENABLED: False,
+            # The end of its thread is waited for at the end of each flow, for up to a second.
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         }
     ):
         yield home

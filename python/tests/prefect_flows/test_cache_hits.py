@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gc
 import json
+import time
 import weakref
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas
+import polars
 import pyarrow
 import pytest
-from flow_support import KINDS, LAZY, Place, logged, rows_of, table
+from flow_support import KINDS, LAZY, LIMIT, Place, logged, rows_of, table
 from prefect import flow, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
 from prefect.context import TaskRunContext
@@ -112,7 +115,13 @@ def test_a_damaged_frame_is_made_again(place: Place, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", LAZY)
 def test_a_damaged_table_that_is_read_later_says_so_when_it_is_read(place: Place, kind: str) -> None:
-    work = Work(place, KINDS[kind])
+    many = table(300_000)
+    made = {
+        "lazy": lambda: polars.DataFrame(many).lazy(),
+        "relation": lambda: duckdb.connect().from_arrow(many),
+        "reader": many.to_reader,
+    }[kind]
+    work = Work(place, made)
     work.run()
     damaged(place)
     found = work.run()
@@ -277,8 +286,11 @@ def test_a_frame_that_prefect_only_looked_for_is_let_go_when_the_task_is_over(pl
         assert memory._frames == {}
         # From the memory of Prefect, after a look at what is stored.
         create()
-        gc.collect()
-        assert memory._frames == {}
+        # Prefect's own threads may still be busy with a line of the run's log, which knows the run.
+        until = time.monotonic() + LIMIT
+        while memory._frames:
+            gc.collect()
+            assert time.monotonic() < until
 
     work()
 

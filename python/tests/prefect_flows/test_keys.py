@@ -14,7 +14,7 @@ from prefect.cache_policies import INPUTS
 from coldframe.prefect.run import Run
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
-NAMES = ["a/b\\c", "😀" * 60, "trips@3", "...", "x" * 300, " spaces ", "line\nbreak", "a: *?", "%2F", "é"]
+NAMES = ["a/b\\c", "😀" * 60, "trips@3", "...", "x" * 300, " spaces ", "a: *?", "%2F", "é"]
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def test_results_of_any_name_are_stored_and_found(place: Place, name: str) -> No
     assert facts["task_name"] == name
     assert facts["task_run_name"] == name
     assert facts["flow_run_name"] == "run of " + name
-    assert [found.key for found in place.store.list(search=facts["flow_run_name"][:100])] == [reference.key]
+    assert [found.key for found in place.store.list(search=facts["task_run_name"][:100])] == [reference.key]
 
 
-@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+@pytest.mark.parametrize("name", [*NAMES, "line\nbreak", "", "\u202e"], ids=range(len(NAMES) + 3))
 def test_every_part_of_a_key_may_have_any_name(place: Place, name: str) -> None:
     key = Run(flow=name, task=name, cache_key=name).key(*[name] * 8)
     assert place.store.put(key, table()).key == key
@@ -79,6 +79,8 @@ def test_tasks_of_one_name_in_different_flows_have_different_keys(place: Place) 
     assert found.rows == 2
 
 
+# Prefect says that lines without a flow do not get into its database.
+@pytest.mark.filterwarnings("ignore:Logger 'prefect.task_runs' attempted to send logs")
 def test_a_task_outside_of_flows_and_a_user_s_own_key_are_named_as_they_are(place: Place) -> None:
     @task(**place.kept(result_storage_key="daily/{parameters[day]}.json"))
     def create(day: str) -> Any:

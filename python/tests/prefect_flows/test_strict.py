@@ -227,14 +227,17 @@ class _Denies(BaseHTTPRequestHandler):
     """A storage that takes nothing, and tells of the request what it can."""
 
     def answer(self) -> None:
-        text = f"<Error><Code>AccessDenied</Code><Message>{self.headers}</Message></Error>".encode()
+        text = f"<Error><Code>AccessDenied</Code><Message>{self.path}</Message></Error>".encode()
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(403)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text)
 
-    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -174,3 +174,20 @@ def test_no_transaction_is_open_when_a_flow_is_over(place: Place) -> None:
 
     work()
     assert get_transaction() is None
+
+
+def test_the_result_of_a_flow_inside_of_a_transaction_is_its_own(place: Place) -> None:
+    @task(**place.cached())
+    def create() -> pyarrow.Table:
+        return table()
+
+    @flow(**place.kept())
+    def inner() -> pyarrow.Table:
+        return create()
+
+    # The task's result is the same object, and is committed later than the flow's.
+    with transaction():
+        inner()
+    found = [reference.key.split("/")[2] for reference in place.references()]
+    assert found == ["create", "flow-result"]
+    assert [reference.version for reference in place.references()] == [1, 1]

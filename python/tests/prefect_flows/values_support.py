@@ -18,9 +18,6 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pydantic
 
-from coldframe import ResultReference, Store
-from coldframe.prefect import ColdframeSerializer, StoredBatches
-
 
 @dataclasses.dataclass
 class Fitted:
@@ -168,11 +165,3 @@ def logged() -> Iterator[list[logging.LogRecord]]:
         yield records
     finally:
         logger.removeHandler(handler)
-
-
-def serializer_at(folder: Path, **settings: Any) -> ColdframeSerializer:
-    """A serializer whose frames land in a folder."""
-    return ColdframeSerializer(store=str(folder), **settings)
-
-
-__all__ = ["FRAMES", "ResultReference", "Store", "StoredBatches"]
