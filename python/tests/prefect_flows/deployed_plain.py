@@ -14,11 +14,6 @@ def create() -> pd.DataFrame:
     return pd.DataFrame({"row": range(5)})
 
 
-@flow(persist_result=True, result_serializer="coldframe")
-def by_type() -> dict[str, Any]:
-    return {"frame": create(), "from": "by-type"}
-
-
 @flow(persist_result=True, result_serializer="coldframe", result_storage="local-file-system/shared")
 def by_type_with_block() -> dict[str, Any]:
     return {"frame": create(), "from": "by-type-with-block"}
@@ -26,7 +21,7 @@ def by_type_with_block() -> dict[str, Any]:
 
 @flow(persist_result=True)
 def by_setting() -> dict[str, Any]:
-    return {"frame": create(), "from": "by-setting"}
+    return {"frame": create.with_options(result_serializer="coldframe")(), "from": "by-setting"}
 
 
 @flow(persist_result=True, result_serializer=PickleSerializer(picklelib="coldframe.prefect"))

@@ -22,16 +22,15 @@ from coldframe import Store
 from coldframe.prefect import references
 
 HERE = Path(__file__).parent
-_PLUGINS = {"PREFECT_PLUGINS_ENABLED": "true"}
+_BY_SETTING = {"PREFECT_PLUGINS_ENABLED": "true", "PREFECT_RESULTS_DEFAULT_SERIALIZER": "coldframe"}
 DEPLOYED: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "by-instance": ("deployed_importing.py:by_instance", {}),
     "by-pickle-library": ("deployed_plain.py:by_pickle_library", {}),
     "by-type-with-block": ("deployed_plain.py:by_type_with_block", {}),
-    "by-type": ("deployed_plain.py:by_type", _PLUGINS),
-    "by-setting": ("deployed_plain.py:by_setting", {**_PLUGINS, "PREFECT_RESULTS_DEFAULT_SERIALIZER": "coldframe"}),
+    "by-setting": ("deployed_plain.py:by_setting", _BY_SETTING),
 }
 """By the name of the flow: where it is, and what the environment of its runs has."""
-_NEED_ENTRY_POINTS = ("by-type-with-block", "by-type", "by-setting")
+_NEED_ENTRY_POINTS = ("by-type-with-block", "by-setting")
 
 
 @dataclass(frozen=True)
