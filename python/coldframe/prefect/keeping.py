@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -74,20 +74,17 @@ class Keeping:
         """The saved block whose credentials open the store, if anything was put that needs one."""
         return self._landing.block if self._landing is not None else None
 
-    def keep(self, parted: Parted) -> list[Entry]:
-        """What stands for each frame in the record."""
-        # What can be read only once comes last, when all else has succeeded.
-        order = sorted(
-            range(len(parted.places)), key=lambda number: recognition.is_one_shot(parted.places[number].frame)
-        )
+    def keep(self, parted: Parted, begun: list[Any]) -> list[Entry]:
+        """What stands for each frame in the record; `begun` gets each before it is read."""
         entries: dict[int, Entry] = {}
         try:
-            for number in order:
-                entries[number] = self._keep(places[number])
+            for number in readers_last(parted.places):
+                begun.append(parted.places[number].frame)
+                entries[number] = self._keep(parted.places[number])
         except BaseException:
             self.undo()
             raise
-        return [entries[number] for number in range(len(places))]
+        return [entries[number] for number in sorted(entries)]
 
     def undo(self) -> None:
         """Deletes what was put."""
@@ -165,6 +162,11 @@ class Keeping:
             numbered = f"{key}-{number}"
         self._keys.add(numbered)
         return numbered
+
+
+def readers_last(places: Sequence[Place]) -> list[int]:
+    """The numbers of places in an order in which what can be read only once comes when all else has succeeded."""
+    return sorted(range(len(places)), key=lambda number: recognition.is_one_shot(places[number].frame))
 
 
 def refuse_late(parted: Parted, of: run.Run) -> None:
@@ -277,6 +279,7 @@ __all__ = [
     "logger",
     "pickle_denied",
     "put",
+    "readers_last",
     "reference",
     "stored_entry",
     "tell_once",

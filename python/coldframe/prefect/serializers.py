@@ -25,7 +25,7 @@ from coldframe import _coldframe, inline, pickling, serializers
 from coldframe.errors import ColdframeError, InvalidInputError, LossyError, NotFoundError, UnsupportedError
 from coldframe.prefect import envelope, keeping, recognition, run, storage, transactions
 from coldframe.prefect.keeping import Keeping, Settings, logger
-from coldframe.prefect.stored_batches import InlineTable, StoredBatches
+from coldframe.prefect.stored_batches import InlineTable, LostBatches, StoredBatches
 from coldframe.putting import losses_told_to
 from coldframe.reference import ResultReference
 
@@ -93,11 +93,18 @@ class _FrameSerializer(Serializer, abc.ABC):
         try:
             parted = envelope.part(obj, allow_pickle=self.pickle)
             keeping.refuse_late(parted, of)
-            text, stored = self._kept(parted, of)
         except Exception as error:
             self._fail(obj, of, error)
             raise
-        self._hand_on(obj, of, parted, stored)
+        begun: list[Any] = []
+        try:
+            text, stored = self._kept(parted, of, begun)
+        except Exception as error:
+            why = str(error)
+            self._hand_on(obj, of, parted, begun, lambda _: LostBatches(why))
+            self._fail(obj, of, error)
+            raise
+        self._hand_on(obj, of, parted, begun, stored)
         return text
 
     def _fail(self, value: Any, of: run.Run, error: Exception) -> None:
@@ -132,26 +139,29 @@ class _FrameSerializer(Serializer, abc.ABC):
             keeping.tell_once(f"a persisted result cannot be read: {error}")
             raise
 
-    def _hand_on(self, value: Any, of: run.Run, parted: envelope.Parted, stored: Callable[[int], Any]) -> None:
-        """Those downstream get handles for what could be read only once."""
-        places = parted.places
-        if not any(recognition.is_one_shot(place.frame) for place in places):
+    def _hand_on(
+        self, value: Any, of: run.Run, parted: envelope.Parted, begun: list[Any], instead: Callable[[int], Any]
+    ) -> None:
+        """Those downstream get something else for what could be read only once, and has been read."""
+        read = {id(frame) for frame in begun if recognition.is_one_shot(frame)}
+        if not read:
             return
 
         def give(number: int) -> Any:
-            frame = places[number].frame
-            return stored(number) if recognition.is_one_shot(frame) else frame
+            frame = parted.places[number].frame
+            return instead(number) if id(frame) in read else frame
 
         if not transactions.hand_on(of.holder, value, parted.joined(give)):
             logger().warning(
-                "a reader was stored, and whoever has the %s that was returned has an empty one: Prefect gives no way "
-                "to replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle of a task",
+                "a reader was read to be stored, and whoever has the %s that was returned has an empty one: Prefect "
+                "gives no way to replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle "
+                "of a task",
                 type(value).__name__,
             )
 
     @abc.abstractmethod
-    def _kept(self, parted: envelope.Parted, of: run.Run) -> tuple[bytes, Callable[[int], Any]]:
-        """The record, and what gives a handle of each frame that is stored now."""
+    def _kept(self, parted: envelope.Parted, of: run.Run, begun: list[Any]) -> tuple[bytes, Callable[[int], Any]]:
+        """The record, and what gives a handle of each frame that is stored now; `begun` gets those that were read."""
 
     @abc.abstractmethod
     def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
@@ -199,9 +209,9 @@ class ColdframeSerializer(_FrameSerializer):
         """How frames are kept."""
         return Settings(self.store, self.serializer, self.strict, self.pickle)
 
-    def _kept(self, parted: envelope.Parted, of: run.Run) -> tuple[bytes, Callable[[int], Any]]:
+    def _kept(self, parted: envelope.Parted, of: run.Run, begun: list[Any]) -> tuple[bytes, Callable[[int], Any]]:
         kept = Keeping(self.settings, of)
-        frames = kept.keep(parted)
+        frames = kept.keep(parted, begun)
         try:
             text = parted.text(frames, kept.block)
         except BaseException:
@@ -225,9 +235,14 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
         _table_serializer(self._format())
         return self
 
-    def _kept(self, parted: envelope.Parted, of: run.Run) -> tuple[bytes, Callable[[int], Any]]:
-        frames = [self._encoded(place) for place in parted.places]
-        return parted.text(frames), lambda number: _inline_batches(frames[number])
+    def _kept(self, parted: envelope.Parted, of: run.Run, begun: list[Any]) -> tuple[bytes, Callable[[int], Any]]:
+        entries: dict[int, keeping.Entry] = {}
+        for number in keeping.readers_last(parted.places):
+            begun.append(parted.places[number].frame)
+            entries[number] = self._encoded(parted.places[number])
+        return parted.text([entries[number] for number in sorted(entries)]), lambda number: _inline_batches(
+            entries[number]
+        )
 
     def _encoded(self, place: envelope.Place) -> keeping.Entry:
         stored = recognition.handle(place.frame)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from coldframe import frames, inline
+from coldframe.errors import InputError
 from coldframe.reference import ResultReference
 from coldframe.scan import Scan
 
@@ -39,7 +40,8 @@ class StoredBatches:
     """The record batches of a stored table, read anew each time they are asked for.
 
     It stands for a `pyarrow.RecordBatchReader` that a task returned, and reads like one; but as often as one likes, and
-    by several at once. It has no position, and so no `read_next_batch`: `to_reader` gives a reader that has. Whatever takes Arrow streams takes it as well: `polars.DataFrame(batches)`.
+    by several at once. It has no position, and so no `read_next_batch`: `to_reader` gives a reader that has. Whatever
+    takes Arrow streams takes it as well: `polars.DataFrame(batches)`.
     """
 
     __slots__ = ("_table",)
@@ -116,3 +118,25 @@ class StoredBatches:
 
     def __repr__(self) -> str:
         return f"StoredBatches({self._table})"
+
+
+class LostBatches(StoredBatches):
+    """Stands for a reader that was read, and could not be stored: whoever reads it is told, and gets no empty table."""
+
+    __slots__ = ("_why",)
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    @property
+    def _table(self) -> Any:  # type: ignore[override]
+        raise InputError(
+            f"the batches were read to be stored, and that failed: {self._why}",
+            hint="compute them again; `coldframe.prefect.put(reader)` in the task fails where it happens",
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LostBatches, (self._why,)
+
+    def __repr__(self) -> str:
+        return "LostBatches()"
