@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from prefect.client.schemas.objects import State
@@ -51,7 +52,8 @@ def references(result: State[Any] | PrefectFuture[Any]) -> list[ResultReference]
 async def areferences(result: State[Any] | PrefectFuture[Any]) -> list[ResultReference]:
     """As `references`, for async functions."""
     if isinstance(result, PrefectFuture):
-        result.wait()
+        # The task may need this loop.
+        await asyncio.to_thread(result.wait)
     state = _persisted(result)
     with as_references() as found:
         await state.aresult()
