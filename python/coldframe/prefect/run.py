@@ -52,7 +52,8 @@ class Run:
         """The key of a frame: ``prefect/<flow>/<task>/<cache key or run>/<path in the value>``."""
         flow, task = self.flow or "no-flow", self.task or "flow-result"
         which = self.cache_key or self.task_run_id or self.flow_run_id or uuid.uuid4().hex
-        names = ["prefect", flow, task, which, *map(str, path)]
+        # A key that a user chose may be a path.
+        names = ["prefect", flow, task, *(filter(None, which.split("/"))), *map(str, path)]
         # What lies deeper is told apart by numbers, which whoever puts several adds.
         return "/".join(map(_segment, names[:_MOST_SEGMENTS]))
 

@@ -64,7 +64,7 @@ def test_a_reader_comes_back_as_a_handle_that_reads_like_one(serializer: Seriali
     assert found.reference is None
     for _ in range(2):
         assert found.read_all().equals(table(10))
-    assert found.read_next_batch()["n"][0].as_py() == 0
+    assert found.to_reader().read_next_batch()["n"][0].as_py() == 0
     again = serializer.loads(serializer.dumps([found]))[0]
     assert again.read_all().equals(table(10))
     record = serializer.dumps(table().to_reader())

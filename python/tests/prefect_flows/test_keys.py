@@ -88,8 +88,8 @@ def test_a_task_outside_of_flows_and_a_user_s_own_key_are_named_as_they_are(plac
 
     create("2026-11-20")
     assert [found.key for found in place.references()] == [
-        "prefect/no-flow/create/daily-2026-11-20.json/test",
-        "prefect/no-flow/create/daily-2026-11-20.json/train",
+        "prefect/no-flow/create/daily/2026-11-20.json/test",
+        "prefect/no-flow/create/daily/2026-11-20.json/train",
     ]
 
 

@@ -367,3 +367,27 @@ def test_nothing_of_a_cloud_is_imported(tmp_path: Path) -> None:
 def test_tables_come_back(tmp_path: Path) -> None:
     found = landing(None, LocalFileSystem(basepath=str(tmp_path)))
     assert pa.table(found.store.scan(put(found.store))).equals(table())
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "s3://bucket/p?endpoint=http://127.0.0.1:9&allow_http=true",
+        "az://cont/p?azure_endpoint=http://127.0.0.1:9",
+        "s3://bucket/p?region=eu-central-1",
+        "s3://key:secret@bucket/p",
+        "rel/folder",
+        "https://127.0.0.1:9/bucket",
+    ],
+)
+def test_a_record_names_no_server_that_credentials_are_sent_to(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "correct-horse")
+    written = json.loads(put(coldframe.Store(tmp_path, durable=False)).compact().json())
+    text = json.dumps({**written, "storage": storage})
+    with pytest.raises(coldframe.ColdframeError) as raised:
+        store_of(coldframe.ResultReference.from_json(text), None, None, None)
+    assert isinstance(raised.value, (coldframe.errors.DeniedError, coldframe.errors.InvalidInputError))
+    assert "secret" not in str(raised.value).replace("holds a secret", "").replace("no credentials", "")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow
 import pytest
 from prefect import flow, task
 from prefect.cache_policies import INPUTS, TASK_SOURCE
@@ -18,7 +19,7 @@ from prefect_aws import AwsCredentials, S3Bucket
 from prefect_aws.client_parameters import AwsClientParameters
 from process_support import answer, need_installed_package
 
-from coldframe.prefect import ColdframeSerializer, references
+from coldframe.prefect import ColdframeSerializer, blocks, put, references, results, storage
 
 SECRET = "testtesttest"
 COLUMNS = {"fare": [12.5, 7.0], "zone": ["north", "south"]}
@@ -177,3 +178,32 @@ def test_prefect_takes_only_a_block_that_was_saved() -> None:
 
         @flow(result_storage=unsaved())
         def daily() -> None: ...
+
+
+def test_what_a_task_put_itself_is_read_with_the_credentials_of_the_block(bucket: Bucket) -> None:
+    states: list[Any] = []
+
+    @task(persist_result=True)
+    def stored() -> Any:
+        return put(pyarrow.table(COLUMNS).to_reader())
+
+    @task(persist_result=True)
+    def reader() -> Any:
+        return pyarrow.table(COLUMNS).to_reader()
+
+    @task(persist_result=True)
+    def passed_on(batches: Any) -> Any:
+        return {"again": batches}
+
+    @flow(result_serializer=ColdframeSerializer(), result_storage=bucket.block)
+    def daily() -> int:
+        states.extend([stored(return_state=True), passed_on(reader(), return_state=True)])
+        return 1
+
+    daily()
+    # As in a process that has opened no store yet.
+    for remembered in (storage._stores, storage._saved_blocks, blocks._CLIENTS):
+        remembered.clear()
+    first, second = (results._persisted(state).result(_sync=True) for state in states)  # type: ignore[call-overload]
+    assert first.to_arrow().to_pydict() == COLUMNS
+    assert second["again"].read_all().to_pydict() == COLUMNS

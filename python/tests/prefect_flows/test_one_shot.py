@@ -20,7 +20,7 @@ from prefect.transactions import BaseTransaction, transaction
 from prefect.utilities.engine import get_state_for_result
 from prefect.utilities.hashing import hash_objects
 
-from coldframe.prefect import StoredBatches, put, run
+from coldframe.prefect import StoredBatches, put, transactions
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 ROWS = table().to_pylist()
@@ -188,7 +188,7 @@ def test_a_flow_that_returns_a_reader_warns_and_stores_it(place: Place) -> None:
 
     with logged() as lines:
         state = work(return_state=True)
-    (line,) = lines.of(logging.WARNING, "a reader was stored")
+    (line,) = lines.of(logging.WARNING, "a reader was read to be stored")
     assert "coldframe.prefect.put" in line
     persisted = state.model_copy(update={"data": state.data.metadata}).result(_sync=True)
     assert type(persisted) is StoredBatches and rows_of(persisted) == ROWS
@@ -221,7 +221,7 @@ def test_what_prefect_has_no_more_is_left_alone(place: Place, missing: str, monk
     # Faults that no Prefect of today has: what is no part of its interface has another name, or is not there.
     stage = BaseTransaction.stage
     if missing == "_staged_value":
-        monkeypatch.setattr(run, "ResultRecord", type("Renamed", (), {}))
+        monkeypatch.setattr(transactions, "ResultRecord", type("Renamed", (), {}))
     elif missing == "link":
         monkeypatch.delattr("prefect.utilities.engine.link_state_to_task_run_result")
     else:

@@ -268,4 +268,4 @@ def test_what_was_put_within_a_task_expires_with_its_result(place: Place) -> Non
 
     expires = work().expires
     assert expires is not None
-    assert timedelta(hours=23) < expires - datetime.now(timezone.utc) <= timedelta(days=1)
+    assert timedelta(days=1) < expires - datetime.now(timezone.utc) <= timedelta(days=1, hours=1)

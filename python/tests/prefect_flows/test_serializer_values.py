@@ -115,14 +115,10 @@ def test_a_reader_comes_back_as_a_handle_that_reads_like_one(serializer: Coldfra
         assert pl.DataFrame(found).height == 10
     assert found.read_pandas().shape == (10, 2)
     with found as reader:
-        rows = 0
-        while True:
-            try:
-                rows += reader.read_next_batch().num_rows
-            except StopIteration:
-                break
-        assert rows == 10
-    assert found.read_next_batch()["n"][0].as_py() == 0
+        assert sum(batch.num_rows for batch in reader) == 10
+    # A position would be shared by all who have the handle.
+    assert not hasattr(found, "read_next_batch")
+    assert found.to_reader().read_next_batch()["n"][0].as_py() == 0
     assert found.lazy().select(pl.len()).collect().item() == 10
 
 
