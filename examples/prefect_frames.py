@@ -54,7 +54,9 @@ def run() -> None:
 def read() -> None:
     """Reads the table that the flow returned last, in a process that knows nothing of Prefect."""
     store = coldframe.Store(STORE)
-    results = store.list("prefect/frames/process_dataframe")
+    results = list(store.list("prefect/frames/process_dataframe/"))
+    if not results:
+        raise SystemExit(f"nothing is in {STORE} yet: run the flow first, with the same COLDFRAME_STORE")
     newest = max(results, key=lambda reference: reference.created)
     print(f"{newest}: {newest.title}, {newest.rows} rows, {newest.size} bytes")
     print(newest.get().tail(3))

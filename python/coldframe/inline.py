@@ -36,7 +36,16 @@ class Encoded:
     """
 
     data: bytes = field(repr=False)
-    reference: dict[str, Any]
+    reference: dict[str, Any] = field(repr=False)
+
+    def scan(self, columns: Sequence[Any] | None = None, **selection: Any) -> Scan:
+        """Some columns and rows; see `inline.scan`."""
+        return scan(self.data, self.reference, columns, **selection)
+
+    @property
+    def rows(self) -> int | None:
+        """How many rows there are."""
+        return self.reference.get("rows")
 
 
 def encode(value: Any, serializer: Any = "parquet", *, strict: bool = False) -> Encoded | None:
@@ -112,7 +121,10 @@ def scan(
         native = _reference(reference)
     except ColdframeError as error:
         raise _named(error) from error.__cause__
-    return Scan(lambda: _opened(held, native), "", columns=columns, progress=False, **selection)
+    encoded = Encoded(held, dict(reference))
+    return Scan(
+        lambda: _opened(held, native), "", columns=columns, progress=False, again=lambda _: encoded, **selection
+    )
 
 
 def _opened(data: bytes, reference: _coldframe.Reference) -> _coldframe.Opened:

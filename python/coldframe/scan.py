@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coldframe import frames
-from coldframe.errors import ColdframeError, ColumnNotFoundError, InvalidInputError
+from coldframe.errors import ColdframeError, ColumnNotFoundError, InvalidInputError, UnsupportedError
 from coldframe.progress import Progress
 from coldframe.schema import Schema
 
@@ -46,6 +46,7 @@ class Scan:
         tail: int | None = None,
         batch_rows: int | None = None,
         progress: bool | None = None,
+        again: Callable[[_coldframe.Opened], Any] | None = None,
     ) -> None:
         if isinstance(columns, (str, bytes)):
             raise InvalidInputError(f"columns: {columns!r} is one name, not several", hint=f"columns=[{columns!r}]")
@@ -66,6 +67,19 @@ class Scan:
         self._tail = tail
         self._batch_rows = batch_rows
         self._progress = progress
+        #: What may be pickled, and scanned in another process.
+        self._again = again
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._again is None:
+            raise UnsupportedError("this scan belongs to this process", hint="pickle the reference, and scan it there")
+        selection = {
+            "limit": self._limit,
+            "offset": self._offset,
+            "tail": self._tail,
+            "batch_rows": self._batch_rows,
+        }
+        return _scanned, (self._again(self._open()), self._columns, selection)
 
     def __repr__(self) -> str:
         from coldframe import card
@@ -282,7 +296,13 @@ class Scan:
         if self._tail is not None:
             raise InvalidInputError("head: the first of the last rows cannot be read", hint="take them from the frame")
         narrowed = Scan(
-            self._open, self._name, columns=self._columns, limit=limit, offset=self._offset, progress=self._progress
+            self._open,
+            self._name,
+            columns=self._columns,
+            limit=limit,
+            offset=self._offset,
+            progress=self._progress,
+            again=self._again,
         )
         return narrowed.frame(eager=True)
 
@@ -319,6 +339,11 @@ class Scan:
 
             return without_rows(table)
         return pyarrow.record_batch(table.to_struct_array().combine_chunks())
+
+
+def _scanned(what: Any, columns: list[Any] | None, selection: dict[str, Any]) -> Scan:
+    scan: Scan = what.scan(columns, **selection)
+    return scan
 
 
 class Selection:

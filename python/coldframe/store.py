@@ -176,7 +176,9 @@ class Store:
             if type is not None:
                 raise InvalidInputError("type: it is for JSON values, and this result is a table", subject=_name(what))
             progress = self._progress if progress is None else progress
-            return Scan(lambda: opened, _name(what), columns=columns, progress=progress).frame()
+            return Scan(
+                lambda: opened, _name(what), columns=columns, progress=progress, again=self._referred_to
+            ).frame()
         if columns is not None:
             raise InvalidInputError("columns: this result is no table", subject=_name(what))
         return reading.value(opened, allow_pickle=allow_pickle, type=type)
@@ -217,7 +219,11 @@ class Store:
             tail=tail,
             batch_rows=batch_rows,
             progress=self._progress if progress is None else progress,
+            again=self._referred_to,
         )
+
+    def _referred_to(self, opened: _coldframe.Opened) -> ResultReference:
+        return ResultReference(opened.reference, self)
 
     def list(self, prefix: str = "", *, search: str | None = None) -> Listing:
         """The newest version of each key that begins with `prefix`, in the order of the keys.

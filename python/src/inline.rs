@@ -7,11 +7,9 @@ use std::fmt;
 use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::datatypes::Schema;
 use async_trait::async_trait;
 use bytes::Bytes;
-use coldframe::serializer::SerializerChoice;
-use coldframe::{Error, ErrorKind, Part, ResultReference, ResultStore, Shape, Target};
+use coldframe::{Error, ErrorKind, Part, ResultReference, ResultStore, Target};
 use futures::future;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
@@ -51,9 +49,7 @@ pub(crate) fn losses(py: Python<'_>, content: &Content, serializer: Option<Strin
 /// Refuses what is no serializer of tables, or a setting that it does not have: a short form, or a descriptor as JSON.
 #[pyfunction]
 pub(crate) fn check_serializer(py: Python<'_>, serializer: String) -> PyResult<()> {
-    let empty = Shape::Table(Arc::new(Schema::empty()));
-    let store = opened(Arc::new(InMemory::new())).or_raise(py)?;
-    store.losses(&empty, Some(SerializerChoice::Text(serializer))).map(drop).or_raise(py)
+    store::check_serializer(py, &opened(Arc::new(InMemory::new())).or_raise(py)?, Some(serializer))
 }
 
 /// The file that a put of the content writes, and the reference to it as JSON.

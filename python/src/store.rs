@@ -1,13 +1,14 @@
 //! The store and its verbs.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arrow::datatypes::Schema;
 use chrono::{DateTime, Utc};
 use coldframe::serializer::SerializerChoice;
 use coldframe::{
-    CacheSettings, Error, ErrorKind, Key, Put, ResultReference, ResultStore, StoreBuilder, Target, Version,
+    CacheSettings, Error, ErrorKind, Key, Put, ResultReference, ResultStore, Shape, StoreBuilder, Target, Version,
     VersionEntry, VersionState,
 };
 use pyo3::prelude::*;
@@ -202,6 +203,12 @@ pub(crate) fn losses(
     Ok(serde_json::Value::Array(losses).to_string())
 }
 
+/// Refuses a serializer of tables that there is not; without one, the store's own.
+pub(crate) fn check_serializer(py: Python<'_>, store: &ResultStore, serializer: Option<String>) -> PyResult<()> {
+    let empty = Shape::Table(Arc::new(Schema::empty()));
+    store.losses(&empty, serializer.map(SerializerChoice::Text)).map(drop).or_raise(py)
+}
+
 fn json<T: serde::de::DeserializeOwned>(py: Python<'_>, text: &str) -> PyResult<T> {
     serde_json::from_str(text).map_err(|failure| exception(py, &Error::invalid(format!("`{text}`: {failure}"))))
 }
@@ -274,6 +281,12 @@ impl Store {
     #[pyo3(signature = (content, serializer = None))]
     fn losses(&self, py: Python<'_>, content: &Content, serializer: Option<String>) -> PyResult<String> {
         losses(py, &self.get(py)?, content, serializer)
+    }
+
+    /// Refuses a serializer of tables that there is not; without one, the store's own.
+    #[pyo3(signature = (serializer = None))]
+    fn check_serializer(&self, py: Python<'_>, serializer: Option<String>) -> PyResult<()> {
+        check_serializer(py, &self.get(py)?, serializer)
     }
 
     #[pyo3(signature = (what, as_of = None))]

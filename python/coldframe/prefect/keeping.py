@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -103,25 +103,31 @@ class Keeping:
         if stored is not None:
             self._find_block(stored[1])
             return stored_entry(*stored)
-        store = self._store()
+        store, key = self._store(), self._unused(self._run.key(*place.path))
         if self._settings.pickle and recognition.is_of_subclass(place.frame):
-            return self._pickled(store, place)
+            return self._pickled(store, key, place)
         try:
-            entry = {"reference": _compact(self._put_into(store, place, self._settings.serializer))}
-            return {**entry, "is": "batches"} if recognition.is_one_shot(place.frame) else entry
+            reference = self._put_into(store, key, place, self._settings.serializer)
         # A strict put that would lose something: it is to be told, and no way found around it.
         except LossyError:
             raise
         except (UnsupportedError, InvalidInputError) as error:
+            if self._settings.serializer is None:
+                # Where a setting is wrong, the frame is not at fault.
+                store._native.check_serializer()
             check_pickle(place.frame, error, self._settings.pickle)
-        return self._pickled(store, place)
+            return self._pickled(store, key, place, error)
+        entry = {"reference": _compact(reference)}
+        return {**entry, "is": "batches"} if recognition.is_one_shot(place.frame) else entry
 
-    def _pickled(self, store: Store, place: Place) -> Entry:
-        return {"reference": _compact(self._put_into(store, place, Pickle(lib="cloudpickle"))), "is": "pickle"}
+    def _pickled(self, store: Store, key: str, place: Place, instead_of: ColdframeError | None = None) -> Entry:
+        with as_told_of(instead_of, place.frame):
+            reference = self._put_into(store, key, place, Pickle(lib="cloudpickle"))
+        return {"reference": _compact(reference), "is": "pickle"}
 
     def put(self, place: Place) -> ResultReference:
         """Puts one frame that no record names."""
-        return self._put_into(self._store(), place, self._settings.serializer)
+        return self._put_into(self._store(), self._run.key(*place.path), place, self._settings.serializer)
 
     def _find_block(self, stored: ResultReference) -> None:
         """Who reads what is stored already needs the block as well, where it lies beside the results."""
@@ -137,8 +143,7 @@ class Keeping:
             storage.warn_if_apart(self._landing, self._run.result_storage)
         return self._landing.store
 
-    def _put_into(self, store: Store, place: Place, serializer: Any) -> ResultReference:
-        key = self._unused(self._run.key(*place.path))
+    def _put_into(self, store: Store, key: str, place: Place, serializer: Any) -> ResultReference:
         with losses_told_to(logger().warning):
             reference = store.put(
                 key,
@@ -181,22 +186,32 @@ def refuse_late(parted: Parted, of: run.Run) -> None:
 
 
 def check_pickle(frame: Any, error: ColdframeError, allowed: bool) -> None:
-    """Says that a frame has no other form than a pickle.
-
-    Raises `error` where pickles are not allowed, or would lose the rows.
-    """
-    if recognition.is_lazy(frame):
-        raise error
-    if not allowed:
+    """Raises `error`, why a frame is no table for a file, where a pickle is not allowed, or would lose its rows."""
+    if allowed and not recognition.is_lazy(frame):
+        return
+    if not recognition.is_lazy(frame):
         # From here, nobody calls a put.
         hint = (error.hint or "").replace('serializer="pickle"', "ColdframeSerializer(pickle=True)")
         error.hint = hint or "allow pickles: ColdframeSerializer(pickle=True)"
-        raise error
-    logger().warning(
-        "a %s cannot be stored as a table (%s), and is kept as a pickle, which only Python reads",
-        type(frame).__name__,
-        error.message,
-    )
+    raise error
+
+
+@contextmanager
+def as_told_of(error: ColdframeError | None, frame: Any) -> Iterator[None]:
+    """Says that a frame is kept as a pickle because of `error`, once it is; raises that where it cannot be either."""
+    try:
+        yield
+    except UnsupportedError as failure:
+        if error is None:
+            raise
+        # It names the column, and the other what lies inside of Python's objects.
+        raise error from failure
+    if error is not None:
+        logger().warning(
+            "a %s cannot be stored as a table (%s), and is kept as a pickle, which only Python reads",
+            type(frame).__name__,
+            error.message,
+        )
 
 
 def pickle_denied(what: str) -> PickleDeniedError:
@@ -274,6 +289,7 @@ __all__ = [
     "Entry",
     "Keeping",
     "Settings",
+    "as_told_of",
     "check_pickle",
     "give",
     "logger",

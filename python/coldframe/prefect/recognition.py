@@ -65,6 +65,11 @@ def is_of_subclass(value: Any) -> bool:
     return any(_is_of(kind, library, ("DataFrame",)) and root != library for library in ("pandas", "polars"))
 
 
+def is_plan(value: Any) -> bool:
+    """Whether a leaf computes its rows whenever it is asked, and is given back as one that reads them."""
+    return _is_of(type(value), "polars", ("LazyFrame",))
+
+
 def is_lazy(value: Any) -> bool:
     """Whether a pickle of a leaf would not hold its rows."""
     return type(value).__name__ in ("LazyFrame", "DuckDBPyRelation") or is_one_shot(value)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.results import ResultRecord, ResultRecordMetadata  # type: ignore[attr-defined]
+from prefect.serializers import UnknownSerializer
 
-from coldframe.errors import InvalidInputError, NotFoundError, WrongTypeError
+from coldframe.errors import InvalidInputError, MissingSerializerError, NotFoundError, WrongTypeError
 from coldframe.prefect import keeping
 from coldframe.prefect.serializers import ColdframeSerializer, as_references
 from coldframe.reference import ResultReference
@@ -33,13 +35,18 @@ def put(value: Any, name: str | None = None, *, serializer: ColdframeSerializer 
     return keeping.put(value, chosen.settings, name)
 
 
-def references(result: State[Any] | PrefectFuture[Any]) -> list[ResultReference]:
+Result = State[Any] | PrefectFuture[Any]
+
+
+def references(result: Result | Sequence[Result]) -> list[ResultReference]:
     """The references to all frames in a persisted result, without reading their rows.
 
-    Takes the state of a run, or a future. In an async function, use `areferences`.
+    Takes the state of a run, a future, or several of them. In an async function, use `areferences`.
 
     Raises NotFoundError if the result was not persisted.
     """
+    if isinstance(result, (list, tuple)):
+        return [reference for one in result for reference in references(one)]
     if isinstance(result, PrefectFuture):
         result.wait()
     state: Any = _persisted(result)
@@ -49,8 +56,10 @@ def references(result: State[Any] | PrefectFuture[Any]) -> list[ResultReference]
     return _each_once(found)
 
 
-async def areferences(result: State[Any] | PrefectFuture[Any]) -> list[ResultReference]:
+async def areferences(result: Result | Sequence[Result]) -> list[ResultReference]:
     """As `references`, for async functions."""
+    if isinstance(result, (list, tuple)):
+        return [reference for one in result for reference in await areferences(one)]
     if isinstance(result, PrefectFuture):
         # The task may need this loop.
         await asyncio.to_thread(result.wait)
@@ -86,6 +95,11 @@ def _persisted(result: Any) -> State[Any]:
         raise InvalidInputError(
             f"the state {state.name} has no persisted result",
             hint="@task(persist_result=True) or @flow(persist_result=True)",
+        )
+    if isinstance(data.serializer, UnknownSerializer):
+        raise MissingSerializerError(
+            f"the state was read before the serializer `{data.serializer.type}` was known here",
+            hint="import coldframe.prefect, and then read the state again",
         )
     return state.model_copy(update={"data": data})
 

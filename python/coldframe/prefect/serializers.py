@@ -25,7 +25,7 @@ from coldframe import _coldframe, inline, pickling, serializers
 from coldframe.errors import ColdframeError, InvalidInputError, LossyError, NotFoundError, UnsupportedError
 from coldframe.prefect import envelope, keeping, recognition, run, storage, transactions
 from coldframe.prefect.keeping import Keeping, Settings, logger
-from coldframe.prefect.stored_batches import InlineTable, LostBatches, StoredBatches
+from coldframe.prefect.stored_batches import LostBatches, StoredBatches
 from coldframe.putting import losses_told_to
 from coldframe.reference import ResultReference
 
@@ -101,10 +101,13 @@ class _FrameSerializer(Serializer, abc.ABC):
             text, stored = self._kept(parted, of, begun)
         except Exception as error:
             why = str(error)
-            self._hand_on(obj, of, parted, begun, lambda _: LostBatches(why))
+            lost = [frame for frame in begun if recognition.is_one_shot(frame)]
+            self._hand_on(obj, of, parted, lost, lambda _: LostBatches(why))
             self._fail(obj, of, error)
             raise
-        self._hand_on(obj, of, parted, begun, stored)
+        # A lazy frame would be computed again, and might give other rows than are stored.
+        replaced = [frame for frame in begun if recognition.is_one_shot(frame) or recognition.is_plan(frame)]
+        self._hand_on(obj, of, parted, replaced, stored)
         return text
 
     def _fail(self, value: Any, of: run.Run, error: Exception) -> None:
@@ -140,18 +143,20 @@ class _FrameSerializer(Serializer, abc.ABC):
             raise
 
     def _hand_on(
-        self, value: Any, of: run.Run, parted: envelope.Parted, begun: list[Any], instead: Callable[[int], Any]
+        self, value: Any, of: run.Run, parted: envelope.Parted, replaced: list[Any], instead: Callable[[int], Any]
     ) -> None:
-        """Those downstream get something else for what could be read only once, and has been read."""
-        read = {id(frame) for frame in begun if recognition.is_one_shot(frame)}
-        if not read:
+        """Those downstream get something else for the frames of the value that are `replaced`."""
+        if not replaced:
             return
+        identities = {id(frame) for frame in replaced}
 
         def give(number: int) -> Any:
             frame = parted.places[number].frame
-            return instead(number) if id(frame) in read else frame
+            return instead(number) if id(frame) in identities else frame
 
-        if not transactions.hand_on(of.holder, value, parted.joined(give)):
+        if transactions.hand_on(of.holder, value, parted.joined(give)):
+            return
+        if any(recognition.is_one_shot(frame) for frame in replaced):
             logger().warning(
                 "a reader was read to be stored, and whoever has the %s that was returned has an empty one: Prefect "
                 "gives no way to replace what a flow returns; return `coldframe.prefect.put(reader)`, or the handle "
@@ -161,7 +166,7 @@ class _FrameSerializer(Serializer, abc.ABC):
 
     @abc.abstractmethod
     def _kept(self, parted: envelope.Parted, of: run.Run, begun: list[Any]) -> tuple[bytes, Callable[[int], Any]]:
-        """The record, and what gives a handle of each frame that is stored now; `begun` gets those that were read."""
+        """The record, and what gives each frame as it is stored; `begun` gets those that were read."""
 
     @abc.abstractmethod
     def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
@@ -217,7 +222,7 @@ class ColdframeSerializer(_FrameSerializer):
         except BaseException:
             kept.undo()
             raise
-        return text, lambda number: StoredBatches(keeping.reference(frames[number], self.settings, kept.block))
+        return text, lambda number: self._frame(frames[number], kept.block)
 
     def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
         return _given(entry, self.settings, block)
@@ -240,9 +245,8 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
         for number in keeping.readers_last(parted.places):
             begun.append(parted.places[number].frame)
             entries[number] = self._encoded(parted.places[number])
-        return parted.text([entries[number] for number in sorted(entries)]), lambda number: _inline_batches(
-            entries[number]
-        )
+        text = parted.text([entries[number] for number in sorted(entries)])
+        return text, lambda number: self._frame(entries[number], None)
 
     def _encoded(self, place: envelope.Place) -> keeping.Entry:
         stored = recognition.handle(place.frame)
@@ -259,7 +263,8 @@ class _InlineSerializer(_FrameSerializer, abc.ABC):
             raise
         except (UnsupportedError, InvalidInputError) as error:
             keeping.check_pickle(place.frame, error, self.pickle)
-            return _pickled_entry(place.frame)
+            with keeping.as_told_of(error, place.frame):
+                return _pickled_entry(place.frame)
         entry = envelope.inline_entry(encoded.data, encoded.reference)
         is_batches = recognition.is_one_shot(place.frame) or isinstance(place.frame, StoredBatches)
         return {**entry, "is": "batches"} if is_batches else entry
@@ -325,7 +330,7 @@ def _pickled_entry(frame: Any) -> keeping.Entry:
 
 
 def _inline_batches(entry: keeping.Entry) -> StoredBatches:
-    return StoredBatches(InlineTable(envelope.bytes_in(entry), envelope.reference_in(entry)))
+    return StoredBatches(inline.Encoded(envelope.bytes_in(entry), envelope.reference_in(entry)))
 
 
 def _table_serializer(serializer: Any) -> Any:
@@ -338,5 +343,8 @@ def _table_serializer(serializer: Any) -> Any:
             "serializer: frames are written as tables, and this one holds none",
             hint='such as "parquet/zstd(3)" or "arrow"',
         )
-    _coldframe.check_serializer(choice.text)
+    try:
+        _coldframe.check_serializer(choice.text)
+    except ColdframeError as error:
+        raise InvalidInputError(f"serializer: {error.message}", hint=error.hint) from None
     return json.loads(choice.text) if choice.text.startswith("{") else choice.text

@@ -41,9 +41,7 @@ __all__ = ["Landing", "check_location", "landing", "store_of", "warn_if_apart"]
 _VARIABLE = "COLDFRAME_STORE"
 _SCHEMES = ("file", "s3", "s3a", "gs", "az", "adl", "azure", "abfs", "abfss", "https")
 _WAYS = "write s3://bucket/path, gs://bucket/path, az://container/path, an absolute path, or a profile such as s3/prod"
-_ELSEWHERE = (
-    "this text is kept in Prefect's database: give credentials by the environment, or by a profile in coldframe.toml"
-)
+_ELSEWHERE = "it is kept with every result: give credentials by the environment, or by a profile in coldframe.toml"
 _PROFILE = re.compile(r"(s3|gs|gcs|az|azure|local|file)/(?!\.{1,2}$)[^/\\:@?#\s]+")
 _CONTAINER_AT_ACCOUNT = re.compile(r"[^:@]+@[^.:@]+\.(dfs|blob)\.(core\.windows\.net|fabric\.microsoft\.com)")
 _SECRET_NAME = re.compile(
@@ -255,8 +253,14 @@ def _because(told: str) -> str:
 
 
 def _opened_by_name(text: str, told: str) -> Store:
-    store = _opened(Location(text))
     by_profile = "://" not in text and not Path(text).is_absolute()
+    try:
+        store = _opened(Location(text))
+    except ConfigurationError as error:
+        if by_profile and "no storage profile" in error.message:
+            # A folder below the working folder, which the core proposes, is refused here.
+            error.hint = f'add [storage."{text}"] with a url to coldframe.toml, or write an absolute path'
+        raise
     if by_profile and store._native.profile != text:
         raise InvalidInputError(
             f"{told}: there is no profile `{text}` here, but a folder of that name in the working folder",

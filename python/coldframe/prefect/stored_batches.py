@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from coldframe import frames, inline
+from coldframe import frames
 from coldframe.errors import InputError
+from coldframe.inline import Encoded
 from coldframe.reference import ResultReference
 from coldframe.scan import Scan
 
@@ -15,25 +15,6 @@ if TYPE_CHECKING:
     import pandas
     import polars
     import pyarrow
-
-
-@dataclass(frozen=True)
-class InlineTable:
-    """A table whose file is in Prefect's record itself."""
-
-    data: bytes = field(repr=False)
-    """The file."""
-    description: dict[str, Any] = field(repr=False)
-    """What is needed to read it, as `inline.encode` gave it."""
-
-    def scan(self, columns: Sequence[Any] | None = None, **selection: Any) -> Scan:
-        """Some columns and rows."""
-        return inline.scan(self.data, self.description, columns, **selection)
-
-    @property
-    def rows(self) -> int | None:
-        """How many rows there are."""
-        return self.description.get("rows")
 
 
 class StoredBatches:
@@ -46,7 +27,7 @@ class StoredBatches:
 
     __slots__ = ("_table",)
 
-    def __init__(self, table: ResultReference | InlineTable) -> None:
+    def __init__(self, table: ResultReference | Encoded) -> None:
         self._table = table
 
     @property
@@ -114,7 +95,7 @@ class StoredBatches:
 
     def __hash__(self) -> int:
         table = self._table
-        return hash(("StoredBatches", len(table.data) if isinstance(table, InlineTable) else table))
+        return hash(("StoredBatches", len(table.data) if isinstance(table, Encoded) else table))
 
     def __repr__(self) -> str:
         return f"StoredBatches({self._table})"
