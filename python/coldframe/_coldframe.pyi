@@ -13,6 +13,7 @@ __all__ = [
     "Store",
     "Table",
     "__version__",
+    "check_serializer",
     "decode",
     "encode",
     "losses",
