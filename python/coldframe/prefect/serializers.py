@@ -105,9 +105,16 @@ class _FrameSerializer(Serializer, abc.ABC):
             self._hand_on(obj, of, parted, lost, lambda _: LostBatches(why))
             self._fail(obj, of, error)
             raise
-        # A lazy frame would be computed again, and might give other rows than are stored.
-        replaced = [frame for frame in begun if recognition.is_one_shot(frame) or recognition.is_plan(frame)]
-        self._hand_on(obj, of, parted, replaced, stored)
+        replaced = [frame for frame in begun if recognition.is_one_shot(frame)]
+        if parted.pickle is None:
+            # Computed again, they might give other rows than are stored; but that is not worth a copy of objects.
+            replaced += [frame for frame in begun if recognition.is_plan(frame)]
+        try:
+            self._hand_on(obj, of, parted, replaced, stored)
+        # The record is complete; what fails now is to read it, or to make the objects of the value again.
+        except Exception as error:
+            name = type(obj).__name__
+            logger().error("a %s was persisted, and its frames cannot be handed on as stored: %s", name, error)
         return text
 
     def _fail(self, value: Any, of: run.Run, error: Exception) -> None:

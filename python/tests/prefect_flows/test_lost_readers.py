@@ -127,3 +127,30 @@ def test_other_streams_are_of_one_kind_fresh_and_from_the_cache(place: Place) ->
         return kinds
 
     assert work() == ["StoredBatches", "StoredBatches"]
+
+
+class OneWay:
+    """What can be pickled, and not be made again."""
+
+    def __init__(self, frame: Any) -> None:
+        self.frame = frame
+
+    def __setstate__(self, state: Any) -> None:
+        raise ValueError("this cannot be made again")
+
+
+def test_what_cannot_be_handed_on_is_persisted_all_the_same_and_told(place: Place) -> None:
+    @task(**place.cached())
+    def create() -> Any:
+        return OneWay(reader())
+
+    @flow
+    def work() -> None:
+        create()
+
+    with logged() as lines:
+        work()
+    (line,) = lines.of(logging.ERROR, "cannot be handed on")
+    assert "this cannot be made again" in line
+    assert place.only().to_arrow() == table()
+    assert len(place.records()) == 1
