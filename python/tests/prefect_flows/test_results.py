@@ -221,7 +221,11 @@ def test_put_lands_where_the_results_of_the_run_do(place: Place) -> None:
     # The references that were returned are kept, and nothing else is stored for them.
     assert {reference.key for reference in place.references()} >= {of_task.key, of_flow.key}
     for record in place.records():
-        assert '\\"is\\":\\"reference\\"' in record.read_text() or json.loads(record.read_text())["frames"]
+        content = json.loads(record.read_text())
+        envelope = json.loads(content["result"]) if "result" in content else content
+        assert {entry["is"] for entry in envelope["frames"]} == {"reference"}
+    # That of the task, and one of each run of the flow.
+    assert len(place.data_files()) == 3
 
 
 def test_put_takes_the_serializer_that_is_inside_of_another(place: Place) -> None:
