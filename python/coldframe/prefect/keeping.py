@@ -66,7 +66,8 @@ class Keeping:
         self._settings = settings
         self._run = of
         self._landing: storage.Landing | None = None
-        self._put: list[ResultReference] = []
+        #: What was put, by the identity of the frame, which the value keeps alive.
+        self._put: dict[int, ResultReference] = {}
         self._keys: set[str] = set()
 
     @property
@@ -86,9 +87,14 @@ class Keeping:
             raise
         return [entries[number] for number in sorted(entries)]
 
+    def as_stored(self, frame: Any) -> Any:
+        """What those downstream are given for a reader or a plan that was put just now. It asks no storage for that."""
+        reference = self._put[id(frame)]
+        return StoredBatches(reference) if recognition.is_one_shot(frame) else reference.get(progress=False)
+
     def undo(self) -> None:
         """Deletes what was put."""
-        for reference in self._put:
+        for reference in self._put.values():
             try:
                 reference.store.delete(
                     reference.key, version=reference.version, reason="the value that it was part of was not kept"
@@ -155,7 +161,7 @@ class Keeping:
                 metadata={"prefect": self._run.metadata()},
                 progress=False,
             )
-        self._put.append(reference)
+        self._put[id(place.frame)] = reference
         logger().debug("%s: %s rows, %s bytes, in %s", reference, reference.rows, reference.size, reference.storage)
         return reference
 
@@ -235,7 +241,7 @@ def give(entry: Mapping[str, Any], settings: Settings, block: str | None) -> Any
     bare = ResultReference.from_json(json.dumps(reference_in(entry)))
     kind = entry.get("is")
     name = memory.Name(kind, bare.key, bare.version, bare._native.write)
-    if (frame := memory.take(name, memory)) is not memory:
+    if (frame := memory.take(name)) is not memory.ABSENT:
         return frame
     found = reference(entry, settings, block)
     if kind == "reference":

@@ -30,12 +30,16 @@ _frames: dict[tuple[int, int], dict[Name, Any]] = {}
 """By process and task run. Its methods are atomic, so that it needs no lock, which a fork might leave locked."""
 
 
-def take(name: Name, otherwise: Any) -> Any:
-    """The frame, which is not kept any longer, if Prefect has seen it and now reads it."""
+ABSENT = object()
+"""What there is where nothing was kept."""
+
+
+def take(name: Name) -> Any:
+    """The frame, which is not kept any longer, if Prefect has seen it and now reads it; else `ABSENT`."""
     context = TaskRunContext.get()
     if context is None or not is_read_again():
-        return otherwise
-    return _frames.get((os.getpid(), id(context)), {}).pop(name, otherwise)
+        return ABSENT
+    return _frames.get((os.getpid(), id(context)), {}).pop(name, ABSENT)
 
 
 def keep(name: Name, frame: Any) -> None:

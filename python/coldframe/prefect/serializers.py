@@ -229,7 +229,7 @@ class ColdframeSerializer(_FrameSerializer):
         except BaseException:
             kept.undo()
             raise
-        return text, lambda number: self._frame(frames[number], kept.block)
+        return text, lambda number: kept.as_stored(parted.places[number].frame)
 
     def _frame(self, entry: keeping.Entry, block: str | None) -> Any:
         return _given(entry, self.settings, block)

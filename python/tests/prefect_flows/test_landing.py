@@ -375,7 +375,7 @@ def test_tables_come_back(tmp_path: Path) -> None:
         "s3://bucket/p?endpoint=http://127.0.0.1:9&allow_http=true",
         "az://cont/p?azure_endpoint=http://127.0.0.1:9",
         "s3://bucket/p?region=eu-central-1",
-        "s3://key:secret@bucket/p",
+        "s3://key:correct-horse@bucket/p",
         "rel/folder",
         "https://127.0.0.1:9/bucket",
     ],
@@ -390,4 +390,4 @@ def test_a_record_names_no_server_that_credentials_are_sent_to(
     with pytest.raises(coldframe.ColdframeError) as raised:
         store_of(coldframe.ResultReference.from_json(text), None, None, None)
     assert isinstance(raised.value, (coldframe.errors.DeniedError, coldframe.errors.InvalidInputError))
-    assert "secret" not in str(raised.value).replace("holds a secret", "").replace("no credentials", "")
+    assert "correct-horse" not in str(raised.value)
