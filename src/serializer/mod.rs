@@ -6,7 +6,7 @@
 //!
 //! | short form | extension | holds |
 //! |---|---|---|
-//! | `parquet[/codec[(level)]]` | `.parquet` | tables; codecs `none snappy lz4 zstd gzip`, default `zstd(1)` |
+//! | `parquet[(fast\|small)][/codec[(level)]]` | `.parquet` | tables; codecs `none snappy lz4 zstd gzip`, chosen for each column where none is named |
 //! | `arrow[/codec[(level)]]` | `.arrow` | tables, every Arrow type; codecs `none lz4 zstd`, default `none` |
 //! | `json` | `.json` | JSON values |
 //! | `bytes[(media/type)]` | `.bin` | raw bytes |
@@ -44,7 +44,7 @@ pub use self::bytes::RawBytes;
 pub use self::compressed::{Codec, Compressed};
 pub use self::guard::{guarded, is_guarded};
 pub use self::json::JsonText;
-pub use self::parquet::Parquet;
+pub use self::parquet::{Parquet, Preset};
 pub use self::registry::{Factory, IntoSerializer, Registry, SerializerChoice};
 pub use self::sink::{EncodedPart, Ending, Output, Sink};
 pub use self::source::{CheckedSource, Source, read_range, read_section};

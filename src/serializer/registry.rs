@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::short_form::{ShortForm, malformed};
-use super::{Arrow, Codec, Compressed, JsonText, Parquet, RawBytes, Serializer};
+use super::{Arrow, Codec, Compressed, JsonText, Parquet, Preset, RawBytes, Serializer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::nearest;
 use crate::reference::Descriptor;
@@ -118,8 +118,9 @@ impl Registry {
         let form = ShortForm::parse(text)?;
         Ok(match form.name {
             "parquet" => {
-                let (codec, level) = codec_of(&form)?;
-                Arc::new(Parquet::with_codec(codec, level)?)
+                let preset = Preset::named(form.argument)?;
+                let (codec, level) = codec_of(&ShortForm { argument: None, ..form })?;
+                Arc::new(Parquet::from_parts(preset, codec, level)?)
             }
             "arrow" => {
                 let (codec, level) = codec_of(&form)?;
@@ -262,7 +263,11 @@ mod tests {
     fn every_short_form_is_rebuilt_by_its_descriptor() {
         let registry = Registry::default();
         for (text, json) in [
-            ("parquet", r#"{"type":"parquet","compression":"zstd","level":1}"#),
+            ("parquet", r#"{"type":"parquet"}"#),
+            ("parquet(default)", r#"{"type":"parquet"}"#),
+            ("parquet(fast)", r#"{"type":"parquet","preset":"fast"}"#),
+            ("parquet(small)/zstd(3)", r#"{"type":"parquet","preset":"small","compression":"zstd","level":3}"#),
+            ("parquet/zstd", r#"{"type":"parquet","compression":"zstd","level":1}"#),
             ("parquet/none", r#"{"type":"parquet","compression":"none"}"#),
             ("parquet/snappy", r#"{"type":"parquet","compression":"snappy"}"#),
             ("parquet/lz4", r#"{"type":"parquet","compression":"lz4"}"#),

@@ -66,8 +66,8 @@ fn split_at_closing(text: &str) -> Option<(&str, &str)> {
 
 pub(super) fn malformed(text: &str, why: &str) -> Error {
     Error::invalid(format!("`{}` is no short form of a serializer: {why}", text.escape_debug())).with_hint(
-        "short forms are parquet[/codec[(level)]], arrow[/codec[(level)]], json, bytes[(media/type)] and \
-         compressed[(codec)]/<inner>",
+        "short forms are parquet[(fast|small)][/codec[(level)]], arrow[/codec[(level)]], json, bytes[(media/type)] \
+         and compressed[(codec)]/<inner>",
     )
 }
 

@@ -1,10 +1,12 @@
 //! Record batches into Parquet: gather a row group, encode its columns in parallel, append them in order.
+//!
+//! The same rows give the same file, however they come in batches and however many threads encode them.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
@@ -17,13 +19,15 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 use serde_json::Value as Json;
 
+use super::column::{Codecs, ColumnEncoder, EncodedChunk, Taste};
+use super::cut::{bytes, even, rows_bytes, rows_within};
 use super::dictionaries::KeptDictionaries;
 use super::narrow::{NarrowDictionaries, is_narrow};
 use super::stored::{Storing, declared_types};
-use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY};
+use super::{CHOICES_KEY, Compressing, DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY};
 use crate::error::{Error, ErrorKind, Result, recover};
 use crate::reference::Section;
-use crate::serializer::compact::{batch_bytes, compacted, slices};
+use crate::serializer::compact::{compacted, slices};
 use crate::serializer::tray::Tray;
 use crate::serializer::{Encoder, Ending, Piece, Sink, wrong_piece};
 
@@ -51,12 +55,25 @@ pub(super) struct ParquetEncoder {
     part: Option<OpenPart>,
 }
 
-/// One field, with a writer factory of its own: a group's columns are encoded one by one, not all at once.
+/// One field, with an encoder of its own: a group's columns are encoded one by one, not all at once.
 struct Column {
     field: FieldRef,
+    /// Where the column is flat.
+    flat: Option<Mutex<ColumnEncoder>>,
+    library: Library,
+}
+
+/// The library's encoder of a field.
+struct Library {
     factory: ArrowRowGroupWriterFactory,
     /// For groups in which the column's dictionary is full.
     plain: Option<ArrowRowGroupWriterFactory>,
+}
+
+/// A column chunk by either encoder.
+enum Chunk {
+    Flat(EncodedChunk),
+    Library(ArrowColumnChunk),
 }
 
 #[derive(Default)]
@@ -82,19 +99,21 @@ fn encode_error(error: ParquetError) -> Error {
 }
 
 impl ParquetEncoder {
-    pub(super) fn try_new(schema: &SchemaRef, compression: Compression, memory: usize) -> Result<Self> {
+    pub(super) fn try_new(schema: &SchemaRef, compressing: Compressing, memory: usize, threads: usize) -> Result<Self> {
         let storing = Storing::new(schema);
         let stored = storing.schema();
         let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(stored).map_err(encode_error)?;
-        let properties = properties(stored, compression, descriptor.num_columns());
-        let columns = stored.fields().iter().map(|field| Column::try_new(field, &properties)).collect::<Result<_>>()?;
+        let properties = properties(stored, compressing.usual(), descriptor.num_columns());
+        let (taste, indexed) = (compressing.taste(), descriptor.num_columns() <= PAGE_INDEX_COLUMNS);
+        let column = |field| Column::try_new(field, &properties, &taste, indexed);
+        let columns = stored.fields().iter().map(column).collect::<Result<_>>()?;
         Ok(Self {
             root: descriptor.root_schema_ptr(),
             properties,
             columns,
             leaves: descriptor.num_columns(),
             group_bytes: (memory / 4).max(1),
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: threads.max(1),
             gathered: Gathered::default(),
             narrow: NarrowDictionaries::new(schema),
             kept: KeptDictionaries::new(schema, memory),
@@ -105,16 +124,28 @@ impl ParquetEncoder {
     }
 
     fn gather(&mut self, batch: RecordBatch, sink: &mut Sink) -> Result<()> {
-        let stored = compacted(self.storing.stored(batch.clone())?)?;
-        let bytes = batch_bytes(&stored);
-        let full = self.gathered.rows + batch.num_rows() > GROUP_ROWS || self.gathered.bytes + bytes > self.group_bytes;
-        if (full && self.gathered.rows > 0) || !self.narrow.take(&batch) {
+        let mut stored = compacted(self.storing.stored(batch.clone())?)?;
+        if !self.narrow.take(&batch) {
             self.write_group(sink)?;
             self.narrow.take(&batch);
         }
-        self.gathered.rows += batch.num_rows();
-        self.gathered.bytes += bytes;
-        self.gathered.batches.push(stored);
+        while stored.num_rows() > 0 {
+            let room = self.group_bytes.saturating_sub(self.gathered.bytes);
+            let fits = rows_within(&stored, room).min(GROUP_ROWS - self.gathered.rows);
+            // A row that is larger than a group has one of its own.
+            let rows = if self.gathered.rows == 0 { fits.max(1) } else { fits };
+            if rows > 0 {
+                let next = stored.slice(0, rows);
+                self.gathered.rows += rows;
+                self.gathered.bytes += rows_bytes(&next, 0..rows);
+                self.gathered.batches.push(next);
+                stored = stored.slice(rows, stored.num_rows() - rows);
+            }
+            if stored.num_rows() > 0 {
+                self.write_group(sink)?;
+                self.narrow.take(&batch);
+            }
+        }
         Ok(())
     }
 
@@ -141,8 +172,16 @@ impl ParquetEncoder {
         // The library buffers what it writes, so a chunk's last bytes arrive behind the start of the next.
         let mut runs = Runs::default();
         for chunk in encoded {
-            runs.0.push_back(chunk.close().metadata.compressed_size().unsigned_abs());
-            chunk.append_to_row_group(&mut group).map_err(encode_error)?;
+            match chunk {
+                Chunk::Flat(chunk) => {
+                    runs.0.push_back(chunk.close.metadata.compressed_size().unsigned_abs());
+                    group.append_column(&chunk.bytes, chunk.close).map_err(encode_error)?;
+                }
+                Chunk::Library(chunk) => {
+                    runs.0.push_back(chunk.close().metadata.compressed_size().unsigned_abs());
+                    chunk.append_to_row_group(&mut group).map_err(encode_error)?;
+                }
+            }
             runs.carry(part.tray.take().into(), sink)?;
         }
         group.close().map_err(encode_error)?;
@@ -175,6 +214,9 @@ impl ParquetEncoder {
         }
         if let Some(types) = &self.types {
             tell(TYPES_KEY, types.clone());
+        }
+        if let Some(choices) = choices(&self.columns) {
+            tell(CHOICES_KEY, choices);
         }
         // Each part has those of all batches so far: what the next part's rows add to them does no harm here.
         if let Some(dictionaries) = self.kept.encode()? {
@@ -239,7 +281,7 @@ impl Runs {
 }
 
 impl Column {
-    fn try_new(field: &FieldRef, properties: &WriterPropertiesPtr) -> Result<Self> {
+    fn try_new(field: &FieldRef, properties: &WriterPropertiesPtr, taste: &Taste, indexed: bool) -> Result<Self> {
         let schema = Arc::new(Schema::new(vec![field.clone()]));
         let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(&schema).map_err(encode_error)?;
         let factory = |properties: &WriterPropertiesPtr| {
@@ -248,40 +290,63 @@ impl Column {
         };
         let without = || properties.as_ref().clone().into_builder().set_dictionary_enabled(false).build();
         let plain = is_narrow(field.data_type()).then(|| factory(&Arc::new(without()))).transpose()?;
-        Ok(Self { field: field.clone(), factory: factory(properties)?, plain })
+        let flat = match descriptor.columns() {
+            [leaf] => ColumnEncoder::for_column(field.data_type(), leaf, taste, indexed).map(Mutex::new),
+            _ => None,
+        };
+        Ok(Self { field: field.clone(), flat, library: Library { factory: factory(properties)?, plain } })
     }
 
-    fn encode(&self, position: usize, batches: &[RecordBatch], plain: bool) -> Result<Vec<ArrowColumnChunk>> {
+    fn encode(&self, position: usize, batches: &[RecordBatch], plain: bool, codecs: &mut Codecs) -> Result<Vec<Chunk>> {
+        let arrays: Vec<ArrayRef> = batches.iter().map(|batch| batch.column(position).clone()).collect();
+        match &self.flat {
+            Some(flat) => {
+                let mut encoder = flat.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok(vec![Chunk::Flat(encoder.encode(&arrays, codecs)?)])
+            }
+            None => self.library.encode(&self.field, even(arrays)?, plain),
+        }
+    }
+}
+
+impl Library {
+    fn encode(&self, field: &FieldRef, arrays: Vec<ArrayRef>, plain: bool) -> Result<Vec<Chunk>> {
         let factory = self.plain.as_ref().filter(|_| plain).unwrap_or(&self.factory);
         let mut writers = factory.create_column_writers(0).map_err(encode_error)?;
-        for batch in batches {
-            let leaves = compute_leaves(&self.field, batch.column(position)).map_err(encode_error)?;
+        for array in arrays {
+            let leaves = compute_leaves(field, &array).map_err(encode_error)?;
             for (writer, leaf) in writers.iter_mut().zip(&leaves) {
                 writer.write(leaf).map_err(encode_error)?;
             }
         }
-        writers.into_iter().map(|writer| writer.close().map_err(encode_error)).collect()
+        writers.into_iter().map(|writer| writer.close().map(Chunk::Library).map_err(encode_error)).collect()
     }
 }
 
+/// The columns of a group in the order in which they are begun: the largest first, so that no thread is left with it.
+fn largest_first(columns: usize, batches: &[RecordBatch]) -> Vec<usize> {
+    let size = |position: &usize| {
+        batches.iter().map(|batch| bytes(batch.column(*position), 0..batch.num_rows())).sum::<usize>()
+    };
+    let mut order: Vec<usize> = (0..columns).collect();
+    order.sort_by_cached_key(|position| std::cmp::Reverse(size(position)));
+    order
+}
+
 /// Encodes every column of a group on `threads` threads; the chunks come in the order of the columns.
-fn encode_columns(
-    columns: &[Column],
-    plain: &[bool],
-    batches: &[RecordBatch],
-    threads: usize,
-) -> Result<Vec<ArrowColumnChunk>> {
-    let next = AtomicUsize::new(0);
-    let encoded: Vec<Mutex<Option<Vec<ArrowColumnChunk>>>> = columns.iter().map(|_| Mutex::new(None)).collect();
+fn encode_columns(columns: &[Column], plain: &[bool], batches: &[RecordBatch], threads: usize) -> Result<Vec<Chunk>> {
+    let (next, order) = (AtomicUsize::new(0), largest_first(columns.len(), batches));
+    let encoded: Vec<Mutex<Option<Vec<Chunk>>>> = columns.iter().map(|_| Mutex::new(None)).collect();
     let work = || -> Result<()> {
-        loop {
-            let position = next.fetch_add(1, Ordering::Relaxed);
+        let mut codecs = Codecs::default();
+        while let Some(position) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
             let (Some(column), Some(slot)) = (columns.get(position), encoded.get(position)) else { return Ok(()) };
             let chunks = column
-                .encode(position, batches, plain.get(position).copied().unwrap_or(false))
+                .encode(position, batches, plain.get(position).copied().unwrap_or(false), &mut codecs)
                 .map_err(|error| error.within(format!("column `{}`", column.field.name())))?;
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunks);
         }
+        Ok(())
     };
     std::thread::scope(|scope| {
         let helpers: Vec<_> = (1..threads.min(columns.len())).map(|_| scope.spawn(work)).collect();
@@ -297,6 +362,19 @@ fn encode_columns(
         chunks.extend(column.ok_or_else(|| Error::internal("a column was not encoded"))?);
     }
     Ok(chunks)
+}
+
+/// Why each column is encoded as it is, where that was chosen; nothing about very wide tables.
+fn choices(columns: &[Column]) -> Option<String> {
+    if columns.len() > PAGE_INDEX_COLUMNS {
+        return None;
+    }
+    let choices = columns.iter().enumerate().filter_map(|(position, column)| {
+        let encoder = column.flat.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        encoder.why().map(|why| serde_json::json!({"column": position, "why": why}))
+    });
+    let choices: Vec<Json> = choices.collect();
+    (!choices.is_empty()).then(|| Json::Array(choices).to_string())
 }
 
 fn properties(schema: &Schema, compression: Compression, leaves: usize) -> WriterPropertiesPtr {

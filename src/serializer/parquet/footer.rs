@@ -8,7 +8,7 @@ const MAX_DEPTH: usize = 32;
 const MAX_NESTING: usize = 256;
 /// The encodings that are written: `PLAIN`, `PLAIN_DICTIONARY`, `RLE` and `RLE_DICTIONARY`. In the others, a page says
 /// how many values it has before it has them, and the library reserves memory for so many.
-const ENCODINGS: [i64; 4] = [0, 2, 3, 8];
+const ENCODINGS: [i64; 7] = [0, 2, 3, 5, 6, 8, 9];
 
 /// Refuses a footer in which a list claims more elements than there are bytes left, or columns nest too deep.
 ///

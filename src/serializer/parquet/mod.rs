@@ -7,6 +7,8 @@
 //! stored as plain rows, with the types in `coldframe.types`, and read as the dictionary that it was.
 
 mod check;
+mod column;
+mod cut;
 mod decode;
 mod dictionaries;
 mod encode;
@@ -26,6 +28,7 @@ use async_trait::async_trait;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use serde_json::Value as Json;
 
+use self::column::Taste;
 use super::{Encoder, Readable, Serializer, Source, wrong_shape};
 use crate::error::{Error, Result};
 use crate::reference::Descriptor;
@@ -39,29 +42,104 @@ pub const DICTIONARIES_KEY: &str = "coldframe.dictionaries";
 pub const TYPES_KEY: &str = "coldframe.types";
 /// How many rows a file without columns has.
 pub const ROWS_KEY: &str = "coldframe.rows";
+/// Why columns are encoded as they are.
+pub const CHOICES_KEY: &str = "coldframe.choices";
 
 const CODECS: &str = "none, snappy, lz4, zstd(1..22) and gzip(0..9)";
+
+const PRESETS: &str = "fast, default and small";
+
+/// What is more dear: time or bytes. Codec and encoding are then chosen for each column from its own rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Preset {
+    /// Time: what gains little is not compressed, the rest with `lz4`.
+    Fast,
+    /// Both: what gains by it is compressed, with `lz4` or `zstd(1)`.
+    #[default]
+    Default,
+    /// Bytes: `zstd(6)` for whatever gains by it.
+    Small,
+}
+
+impl Preset {
+    /// The preset of this name; the default where none is named.
+    pub(super) fn named(name: Option<&str>) -> Result<Self> {
+        match name {
+            None | Some("default") => Ok(Self::Default),
+            Some("fast") => Ok(Self::Fast),
+            Some("small") => Ok(Self::Small),
+            Some(other) => Err(Error::invalid(format!("`{}` is no preset of `parquet`", other.escape_debug()))
+                .with_hint(format!("the presets are {PRESETS}"))),
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Default => "default",
+            Self::Small => "small",
+        }
+    }
+}
+
+/// How columns are encoded and compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Compressing {
+    preset: Preset,
+    /// Of all columns alike, because somebody said so.
+    codec: Option<Compression>,
+}
+
+fn zstd(level: i32) -> Compression {
+    Compression::ZSTD(ZstdLevel::try_new(level).unwrap_or_default())
+}
+
+impl Compressing {
+    /// The codec of columns for which none is chosen.
+    fn usual(self) -> Compression {
+        self.codec.unwrap_or(match self.preset {
+            Preset::Fast => Compression::LZ4_RAW,
+            Preset::Default => zstd(1),
+            Preset::Small => zstd(6),
+        })
+    }
+
+    fn taste(self) -> Taste {
+        let none = Compression::UNCOMPRESSED;
+        let (byte, codecs) = match self.preset {
+            Preset::Fast => (4.0, vec![none, Compression::LZ4_RAW]),
+            Preset::Default => (32.0, vec![none, Compression::LZ4_RAW, zstd(1)]),
+            Preset::Small => (200.0, vec![none, zstd(6)]),
+        };
+        Taste { byte, codecs: self.codec.map_or(codecs, |codec| vec![codec]) }
+    }
+}
 
 /// Holds tables as Parquet.
 ///
 /// ```
-/// use coldframe::serializer::{Parquet, Serializer};
+/// use coldframe::serializer::{Parquet, Preset, Serializer};
 ///
-/// assert_eq!(Parquet::default().descriptor().to_string(), r#"{"type":"parquet","compression":"zstd","level":1}"#);
+/// assert_eq!(Parquet::default().descriptor().to_string(), r#"{"type":"parquet"}"#);
+/// assert_eq!(Parquet::with_preset(Preset::Small).descriptor().to_string(), r#"{"type":"parquet","preset":"small"}"#);
+/// assert_eq!(
+///     Parquet::with_codec(Some("lz4"), None)?.descriptor().to_string(),
+///     r#"{"type":"parquet","compression":"lz4"}"#,
+/// );
+/// # Ok::<(), coldframe::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parquet {
-    compression: Compression,
-}
-
-impl Default for Parquet {
-    fn default() -> Self {
-        Self { compression: Compression::ZSTD(ZstdLevel::default()) }
-    }
+    compressing: Compressing,
 }
 
 impl Parquet {
-    /// With a codec and a level, each the default where absent.
+    /// With encodings and codecs chosen for each column, as the preset has it.
+    pub fn with_preset(preset: Preset) -> Self {
+        Self { compressing: Compressing { preset, codec: None } }
+    }
+
+    /// With this codec and level for all columns; `zstd` where the codec is absent. Encodings are chosen for each.
     ///
     /// # Errors
     ///
@@ -90,25 +168,39 @@ impl Parquet {
             }
             other => return Err(refuse(format!("`{}` is no codec of `parquet`", other.escape_debug()))),
         };
-        Ok(Self { compression })
+        Ok(Self { compressing: Compressing { preset: Preset::Default, codec: Some(compression) } })
     }
 
     pub(super) fn from_descriptor(descriptor: &Descriptor) -> Result<Self> {
-        descriptor.only(&["compression", "level"])?;
-        Self::with_codec(descriptor.text("compression")?, descriptor.integer("level")?)
+        descriptor.only(&["preset", "compression", "level"])?;
+        let preset = Preset::named(descriptor.text("preset")?)?;
+        Self::from_parts(preset, descriptor.text("compression")?, descriptor.integer("level")?)
+    }
+
+    /// With a codec for all columns only if one is named, or a level is.
+    pub(super) fn from_parts(preset: Preset, codec: Option<&str>, level: Option<i64>) -> Result<Self> {
+        if codec.is_none() && level.is_none() {
+            return Ok(Self::with_preset(preset));
+        }
+        let codec = Self::with_codec(codec, level)?.compressing.codec;
+        Ok(Self { compressing: Compressing { preset, codec } })
     }
 }
 
 #[async_trait]
 impl Serializer for Parquet {
     fn descriptor(&self) -> Descriptor {
-        let named = |codec: &str| Descriptor::new("parquet").with("compression", codec);
-        match self.compression {
-            Compression::SNAPPY => named("snappy"),
-            Compression::LZ4_RAW => named("lz4"),
-            Compression::ZSTD(level) => named("zstd").with("level", level.compression_level()),
-            Compression::GZIP(level) => named("gzip").with("level", level.compression_level()),
-            _ => named("none"),
+        let Compressing { preset, codec } = self.compressing;
+        let parquet = Descriptor::new("parquet");
+        let parquet = if preset == Preset::Default { parquet } else { parquet.with("preset", preset.name()) };
+        let named = |codec: &str| parquet.clone().with("compression", codec);
+        match codec {
+            None => parquet,
+            Some(Compression::SNAPPY) => named("snappy"),
+            Some(Compression::LZ4_RAW) => named("lz4"),
+            Some(Compression::ZSTD(level)) => named("zstd").with("level", level.compression_level()),
+            Some(Compression::GZIP(level)) => named("gzip").with("level", level.compression_level()),
+            Some(_) => named("none"),
         }
     }
 
@@ -130,7 +222,10 @@ impl Serializer for Parquet {
     fn encoder(&self, shape: &Shape, memory: usize) -> Result<Box<dyn Encoder>> {
         self.check(shape)?;
         match shape {
-            Shape::Table(schema) => Ok(Box::new(encode::ParquetEncoder::try_new(schema, self.compression, memory)?)),
+            Shape::Table(schema) => {
+                let threads = std::thread::available_parallelism().map_or(1, usize::from);
+                Ok(Box::new(encode::ParquetEncoder::try_new(schema, self.compressing, memory, threads)?))
+            }
             other => Err(wrong_shape("parquet", "tables", other, "use `json` or `bytes`")),
         }
     }
