@@ -20,6 +20,8 @@ mod restore;
 mod rows;
 mod statistics;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod values;
 
 use std::sync::Arc;

@@ -302,10 +302,10 @@ mod tests {
             floats in prop::collection::vec(prop::sample::select(vec![0.0, -0.0, f64::NAN, -f64::NAN, 1.5, f64::INFINITY]), 0..60),
             texts in prop::collection::vec(prop::collection::vec(0_u8..3, 0..20), 0..600),
         ) {
-            check(&small, i64::bounds(&small), |value| value);
+            check(&small, <i64 as Value>::bounds(&small), |value| value);
             check(&small, None, |value| value);
-            check(&wide, i32::bounds(&wide), |value| value);
-            check(&floats, f64::bounds(&floats), f64::to_bits);
+            check(&wide, <i32 as Value>::bounds(&wide), |value| value);
+            check(&floats, <f64 as Value>::bounds(&floats), f64::to_bits);
             let texts: Vec<&[u8]> = texts.iter().map(Vec::as_slice).collect();
             check(&texts, None, <[u8]>::to_vec);
         }

@@ -177,7 +177,7 @@ impl<V: Value> Pages<V> {
     }
 
     pub(super) fn finish(mut self) -> Result<EncodedChunk> {
-        let bytes = self.file.inner().len();
+        let bytes = self.file.bytes_written();
         let statistics = V::statistics(self.bounds, self.nulls);
         self.columns.set_boundary_order(self.order.found());
         let metadata = ColumnChunkMetaData::builder(self.descriptor)

@@ -322,11 +322,11 @@ mod tests {
 
     #[test]
     fn floats_leave_out_what_has_no_order() {
-        assert_eq!(f64::bounds(&[f64::NAN, 2.0, -1.0, f64::NAN]), Some((-1.0, 2.0)));
-        assert_eq!(f64::bounds(&[f64::NAN]), None);
-        assert_eq!(f64::bounds(&[f64::INFINITY]), Some((f64::INFINITY, f64::INFINITY)));
-        assert_eq!(f64::bounds(&[f64::NEG_INFINITY, f64::NAN]), Some((f64::NEG_INFINITY, f64::NEG_INFINITY)));
-        let (least, greatest) = f32::bounds(&[0.0, -0.0]).unwrap();
+        assert_eq!(<f64 as Value>::bounds(&[f64::NAN, 2.0, -1.0, f64::NAN]), Some((-1.0, 2.0)));
+        assert_eq!(<f64 as Value>::bounds(&[f64::NAN]), None);
+        assert_eq!(<f64 as Value>::bounds(&[f64::INFINITY]), Some((f64::INFINITY, f64::INFINITY)));
+        assert_eq!(<f64 as Value>::bounds(&[f64::NEG_INFINITY, f64::NAN]), Some((f64::NEG_INFINITY, f64::NEG_INFINITY)));
+        let (least, greatest) = <f32 as Value>::bounds(&[0.0, -0.0]).unwrap();
         assert!(least.is_sign_negative() && greatest.is_sign_positive());
     }
 
