@@ -33,8 +33,8 @@ __all__ = [
 
 _CORE = ("parquet", "arrow", "json", "bytes")
 _SHORT_FORMS = (
-    "short forms are parquet[/codec[(level)]], arrow[/codec[(level)]], json, bytes[(media/type)], pickle[(library)], "
-    "the name of a registered serializer, and compressed[(codec[(level)])]/<inner>"
+    "short forms are parquet[(fast|small)][/codec[(level)]], arrow[/codec[(level)]], json, bytes[(media/type)], "
+    "pickle[(library)], the name of a registered serializer, and compressed[(codec[(level)])]/<inner>"
 )
 _DEFAULT_LEVELS = {"zstd": 1, "gzip": 6}
 _DEFAULT_LEVELS_OF_FILES = {"zstd": 3, "gzip": 6, "bzip2": 6, "xz": 6}
@@ -42,22 +42,35 @@ _DEFAULT_LEVELS_OF_FILES = {"zstd": 3, "gzip": 6, "bzip2": 6, "xz": 6}
 
 @dataclass(frozen=True)
 class Parquet:
-    """Tables as Parquet.
+    """Tables as Parquet, each column encoded as suits its values.
 
-    `compression` is `zstd`, `gzip`, `snappy`, `lz4`, or `none` (also as None); `level` goes from 1 to 22 for zstd and
-    from 0 to 9 for gzip, and is the codec's default where None. The store checks both.
+    `compression` is `auto` (chosen for each column), `zstd`, `gzip`, `snappy`, `lz4`, or `none` (also as None); `level`
+    goes from 1 to 22 for zstd and from 0 to 9 for gzip, and is the codec's default where None. `preset` is `fast`,
+    `default` or `small`: whether time or bytes are more dear. The store checks all three.
+
+    >>> Parquet(preset="small").descriptor()
+    {'type': 'parquet', 'preset': 'small'}
     """
 
-    compression: str | None = "zstd"
+    compression: str | None = "auto"
     level: int | None = None
+    preset: str = "default"
     type_name: ClassVar[str] = "parquet"
 
     def __post_init__(self) -> None:
         _check_codec("parquet", "compression", self.compression, self.level)
+        if type(self.preset) is not str:
+            raise InvalidInputError(
+                f"serializer `parquet`: `preset` is {show(self.preset)}", hint="the presets are fast, default and small"
+            )
 
     def descriptor(self) -> dict[str, Any]:
         """Name and settings: `{"type": "parquet", "compression": "zstd", "level": 1}`."""
-        return {"type": "parquet", **_codec_settings("compression", self.compression, self.level, _DEFAULT_LEVELS)}
+        preset = {} if self.preset == "default" else {"preset": self.preset}
+        codec = "zstd" if self.compression == "auto" and self.level is not None else self.compression
+        if codec == "auto":
+            return {"type": "parquet", **preset}
+        return {"type": "parquet", **preset, **_codec_settings("compression", codec, self.level, _DEFAULT_LEVELS)}
 
 
 @dataclass(frozen=True)
@@ -349,7 +362,7 @@ def _from_descriptor(descriptor: Mapping[str, Any]) -> Any:
     if name == "compressed" and "inner" not in settings:
         raise InvalidInputError("serializer `compressed`: `inner` is missing", hint="give the descriptor of another")
     known: dict[str, tuple[Any, tuple[str, ...]]] = {
-        "parquet": (Parquet, ("compression", "level")),
+        "parquet": (Parquet, ("preset", "compression", "level")),
         "arrow": (Arrow, ("compression", "level")),
         "json": (Json, ()),
         "bytes": (Bytes, ("media_type",)),
@@ -392,11 +405,13 @@ def _from_text(text: str) -> Any:
             return Compressed(rest)
         codec, level = _codec_and_level(argument)
         return Compressed(rest, codec, level)
-    if name in ("parquet", "arrow"):
+    if name == "parquet":
+        codec, level = ("auto", None) if rest is None else _codec_and_level(rest)
+        return Parquet(codec, level, "default" if argument is None else argument)
+    if name == "arrow":
         if argument is not None:
             raise _malformed(text, "a codec stands behind a slash")
-        kind = Parquet if name == "parquet" else Arrow
-        return kind() if rest is None else kind(*_codec_and_level(rest))
+        return Arrow() if rest is None else Arrow(*_codec_and_level(rest))
     if rest is not None:
         raise _malformed(text, f"nothing can stand behind the slash of {show(name)}")
     if name == "bytes":

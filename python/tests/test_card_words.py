@@ -21,6 +21,9 @@ COMPACT = {"key": "etl/trips", "version": 3, "storage": "s3://acme/results"}
     [
         ({"type": "parquet", "compression": "zstd", "level": 1}, "parquet/zstd(1)"),
         ({"type": "parquet", "compression": "none"}, "parquet/none"),
+        ({"type": "parquet"}, "parquet"),
+        ({"type": "parquet", "preset": "small"}, "parquet(small)"),
+        ({"type": "parquet", "preset": "fast", "compression": "lz4"}, "parquet(fast)/lz4"),
         ({"type": "arrow", "compression": "lz4"}, "arrow/lz4"),
         ({"type": "json"}, "json"),
         ({"type": "bytes"}, "bytes"),

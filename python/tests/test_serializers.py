@@ -69,7 +69,14 @@ def variant(**attributes: Any) -> type[Any]:
 
 # The same pairs as in the core's own tests.
 DESCRIPTORS = [
-    (Parquet(), "parquet", '{"type":"parquet","compression":"zstd","level":1}'),
+    (Parquet(), "parquet", '{"type":"parquet"}'),
+    (Parquet(preset="fast"), "parquet(fast)", '{"type":"parquet","preset":"fast"}'),
+    (
+        Parquet("zstd", 3, preset="small"),
+        "parquet(small)/zstd(3)",
+        '{"type":"parquet","preset":"small","compression":"zstd","level":3}',
+    ),
+    (Parquet("zstd"), "parquet/zstd", '{"type":"parquet","compression":"zstd","level":1}'),
     (Parquet(compression=None), "parquet/none", '{"type":"parquet","compression":"none"}'),
     (Parquet("none"), "parquet/none", '{"type":"parquet","compression":"none"}'),
     (Parquet("snappy"), "parquet/snappy", '{"type":"parquet","compression":"snappy"}'),

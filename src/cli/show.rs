@@ -69,6 +69,8 @@ fn as_json(facts: &Facts<'_>) -> Json {
                 "min": known.and_then(ColumnStatistics::display_min),
                 "max": known.and_then(ColumnStatistics::display_max),
                 "exact": known.map(|known| known.exact),
+                "encoding": known.and_then(|known| known.encoding.as_deref()),
+                "why": known.and_then(|known| known.why.as_deref()),
             })
         });
         columns.collect::<Vec<_>>()
@@ -169,11 +171,12 @@ fn schema_columns(schema: &SchemaRef, statistics: Option<&[ColumnStatistics]>) -
     columns
 }
 
-fn statistics_columns(statistics: &[ColumnStatistics]) -> [Column; 4] {
+fn statistics_columns(statistics: &[ColumnStatistics]) -> Vec<Column> {
     let mut nulls = Column::number("NULLS");
     let mut least = Column::text("MIN");
     let mut greatest = Column::text("MAX");
     let mut size = Column::number("SIZE");
+    let (mut encoding, mut why) = (Column::text("ENCODING"), Column::text("WHY"));
     let absent = || "-".to_owned();
     for known in statistics {
         let bound = |sign: &str, text: Option<String>| match text {
@@ -185,6 +188,9 @@ fn statistics_columns(statistics: &[ColumnStatistics]) -> [Column; 4] {
         least.cells.push(bound("≥", known.display_min()));
         greatest.cells.push(bound("≤", known.display_max()));
         size.cells.push(units::bytes(known.bytes));
+        encoding.cells.push(known.encoding.clone().unwrap_or_else(absent));
+        why.cells.push(known.why.as_deref().map_or_else(absent, terminal::escape));
     }
-    [nulls, least, greatest, size]
+    let chosen = [encoding, why].into_iter().filter(|column| column.cells.iter().any(|cell| cell != "-"));
+    [nulls, least, greatest, size].into_iter().chain(chosen).collect()
 }

@@ -31,6 +31,11 @@ pub struct ColumnStatistics {
     /// Whether `min` and `max` occur in the column. Of long text and bytes the files keep only the beginning (64 bytes),
     /// so that both are no more than bounds; they still hold. `false` where one of them is absent.
     pub exact: bool,
+    /// How its values are encoded and compressed, as `dictionary, zstd`; several, joined by `; `, where row groups differ.
+    /// Absent where the format has one way only.
+    pub encoding: Option<String>,
+    /// Why they are, where the writer chose.
+    pub why: Option<String>,
 }
 
 impl ColumnStatistics {
@@ -69,7 +74,15 @@ impl ColumnStatistics {
         let min = extreme(name, with_values.iter().map(|piece| piece.min.as_ref()), false)?;
         let max = extreme(name, with_values.iter().map(|piece| piece.max.as_ref()), true)?;
         let exact = min.is_some() && max.is_some() && with_values.iter().all(|piece| piece.exact);
-        Ok(Self { name: name.to_owned(), bytes, nulls, min, max, exact })
+        let mut ways: Vec<&str> = Vec::new();
+        for way in pieces.iter().filter_map(|(_, piece)| piece.encoding.as_deref()) {
+            if !ways.contains(&way) {
+                ways.push(way);
+            }
+        }
+        let encoding = (!ways.is_empty()).then(|| ways.join("; "));
+        let why = pieces.iter().find_map(|(_, piece)| piece.why.clone());
+        Ok(Self { name: name.to_owned(), bytes, nulls, min, max, exact, encoding, why })
     }
 }
 

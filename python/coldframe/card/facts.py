@@ -183,8 +183,10 @@ def serializer_form(descriptor: Mapping[str, Any]) -> str:
     kind, codec = fields.pop("type", None), fields.pop("compression", fields.pop("codec", None))
     level, inner = fields.pop("level", None), fields.pop("inner", None)
     choice = "" if codec is None else f"{codec}({level})" if level is not None else f"{codec}"
-    if kind in ("parquet", "arrow") and not fields and inner is None:
-        return f"{kind}/{choice}" if choice else kind
+    if kind == "parquet" and set(fields) == {"preset"} and inner is None:
+        kind = f"parquet({fields.pop('preset')})"
+    if (kind == "arrow" or f"{kind}".startswith("parquet")) and not fields and inner is None:
+        return f"{kind}/{choice}" if choice else f"{kind}"
     if kind == "compressed" and not fields and isinstance(inner, Mapping):
         return f"compressed({choice})/{serializer_form(inner)}"
     if kind == "bytes" and codec is None and set(fields) <= {"media_type"}:

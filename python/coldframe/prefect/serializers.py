@@ -298,11 +298,12 @@ class ParquetSerializer(_InlineSerializer):
 
     type: Literal["parquet"] = Field(default="parquet", frozen=True)
 
-    compression: str = Field(default="zstd", description='"none", "snappy", "lz4", "zstd" or "gzip".')
+    compression: str = Field(default="auto", description='"auto", "none", "snappy", "lz4", "zstd" or "gzip".')
     level: int | None = Field(default=None, description="Of `zstd` and `gzip`.")
+    preset: str = Field(default="default", description='"fast", "default" or "small".')
 
     def _format(self) -> Any:
-        return serializers.Parquet(compression=self.compression, level=self.level)
+        return serializers.Parquet(compression=self.compression, level=self.level, preset=self.preset)
 
 
 class ArrowSerializer(_InlineSerializer):

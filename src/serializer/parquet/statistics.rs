@@ -4,9 +4,12 @@ use arrow::array::{Array, ArrayRef};
 use arrow::compute::cast;
 use arrow::datatypes::{Field, SchemaRef};
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::basic::{Compression, Encoding};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use serde::Deserialize;
 
+use super::CHOICES_KEY;
 use crate::error::{Error, Result};
 use crate::serializer::ColumnStatistics;
 
@@ -17,17 +20,61 @@ pub(super) fn column_statistics(
     bytes: &[u64],
 ) -> Result<Vec<ColumnStatistics>> {
     let leaves = leaves(metadata, schema.fields().len());
+    let reasons = reasons(metadata);
     let columns = schema.fields().iter().zip(leaves).enumerate().map(|(position, (field, leaf))| {
         let bytes = bytes.get(position).copied().unwrap_or_default();
+        let encoding = leaf.and_then(|leaf| encoding(metadata, leaf));
+        let why = reasons.iter().find(|reason| reason.column == position).map(|reason| reason.why.clone());
         match leaf.filter(|_| !field.data_type().is_nested()) {
             Some(leaf) => {
                 let groups = of_groups(metadata, field, leaf)?;
-                Ok(ColumnStatistics { bytes, ..ColumnStatistics::merged(field.name(), &groups)? })
+                Ok(ColumnStatistics { bytes, encoding, why, ..ColumnStatistics::merged(field.name(), &groups)? })
             }
-            None => Ok(unknown(field, bytes)),
+            None => Ok(ColumnStatistics { encoding, why, ..unknown(field, bytes) }),
         }
     });
     columns.collect()
+}
+
+/// Why a column is encoded as it is, as it stands under [`CHOICES_KEY`].
+#[derive(Debug, Deserialize)]
+struct Reason {
+    column: usize,
+    why: String,
+}
+
+/// The reasons that the file gives; none that cannot be read, since nothing depends on them.
+fn reasons(metadata: &ParquetMetaData) -> Vec<Reason> {
+    let pairs = metadata.file_metadata().key_value_metadata().map(Vec::as_slice).unwrap_or_default();
+    let text = pairs.iter().find(|pair| pair.key == CHOICES_KEY).and_then(|pair| pair.value.as_deref());
+    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// How a column's chunks are encoded and compressed, each way once.
+fn encoding(metadata: &ParquetMetaData, leaf: usize) -> Option<String> {
+    let mut ways: Vec<String> = Vec::new();
+    for chunk in metadata.row_groups().iter().filter_map(|group| group.columns().get(leaf)) {
+        let layouts = chunk.encodings().filter_map(|encoding| match encoding {
+            Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY => Some("dictionary"),
+            Encoding::DELTA_BINARY_PACKED => Some("delta"),
+            Encoding::DELTA_LENGTH_BYTE_ARRAY => Some("delta length"),
+            Encoding::BYTE_STREAM_SPLIT => Some("byte stream split"),
+            _ => None,
+        });
+        let layout = layouts.last().unwrap_or("plain");
+        let way = match chunk.compression() {
+            Compression::UNCOMPRESSED => layout.to_owned(),
+            Compression::ZSTD(_) => format!("{layout}, zstd"),
+            Compression::LZ4_RAW => format!("{layout}, lz4"),
+            Compression::SNAPPY => format!("{layout}, snappy"),
+            Compression::GZIP(_) => format!("{layout}, gzip"),
+            _ => format!("{layout}, another codec"),
+        };
+        if !ways.contains(&way) {
+            ways.push(way);
+        }
+    }
+    (!ways.is_empty()).then(|| ways.join("; "))
 }
 
 /// The position of each top-level column's only leaf; none where it has several.
@@ -46,7 +93,16 @@ fn leaves(metadata: &ParquetMetaData, roots: usize) -> Vec<Option<usize>> {
 }
 
 fn unknown(field: &Field, bytes: u64) -> ColumnStatistics {
-    ColumnStatistics { name: field.name().clone(), bytes, nulls: None, min: None, max: None, exact: false }
+    ColumnStatistics {
+        name: field.name().clone(),
+        bytes,
+        nulls: None,
+        min: None,
+        max: None,
+        exact: false,
+        encoding: None,
+        why: None,
+    }
 }
 
 /// What each row group says of a column, with the number of its rows.
