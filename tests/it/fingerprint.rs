@@ -1,5 +1,7 @@
 //! Fingerprints: what does not count, and that everything else does.
 
+mod stored;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
