@@ -8,12 +8,14 @@ use std::future::Future;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::Schema;
+use futures::TryStreamExt;
 use futures::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Result};
 use crate::fingerprint::{ColumnFingerprint, Fingerprint, of_columns};
+use crate::value::Batches;
 
 /// Hashing is many times as fast as encoding: one thread keeps up with so many encoders.
 const ENCODERS_A_LANE: usize = 4;
@@ -64,6 +66,35 @@ impl Lanes {
             let _ = lane.send(batch.clone()).await;
         }
     }
+}
+
+/// The fingerprint of a table on its way, which is computed in bounded memory, on threads that may block.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use arrow::array::{Int64Array, RecordBatch};
+/// # use coldframe::{ResultStore, store};
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let store = ResultStore::open("memory://").await?;
+/// # let fares = RecordBatch::try_from_iter([("fare", Arc::new(Int64Array::from(vec![12, 7])) as _)])?;
+/// let reference = store.put("etl/trips", fares).await?;
+/// let fingerprint = store::fingerprint_of(store.scan(&reference).batches().await?).await?;
+/// assert_eq!(reference.written().and_then(|written| written.fingerprint.clone()), Some(fingerprint.to_string()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// What the stream fails with.
+pub async fn fingerprint_of(mut batches: Batches) -> Result<Fingerprint> {
+    let (lanes, fingerprint) = Lanes::start(&batches.schema());
+    while let Some(batch) = batches.try_next().await? {
+        lanes.take(&batch).await;
+    }
+    drop(lanes);
+    fingerprint.await
 }
 
 type Columns = Vec<(usize, ColumnFingerprint)>;

@@ -37,6 +37,7 @@ pub use self::builder::StoreBuilder;
 pub use self::commit::Condition;
 pub use self::copy::{Copied, Copying};
 pub use self::delete::{Delete, Deletion};
+pub use self::hashing::fingerprint_of;
 pub use self::list::{List, Page, VersionEntry, VersionState};
 pub use self::open::Opened;
 pub use self::put::{Progress, Put};

@@ -7,9 +7,8 @@ use std::sync::atomic::Ordering;
 use futures::TryStreamExt;
 use serde::Serialize;
 
-use super::hashing::Lanes;
 use super::layout::{self, NameKind, VersionName};
-use super::{Inner, Opened, Progress, unfinished};
+use super::{Inner, Opened, Progress, hashing, unfinished};
 use crate::checksum::Running;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fingerprint::{self, Fingerprint};
@@ -210,13 +209,7 @@ async fn fingerprint_of(store: &Arc<Inner>, reference: ResultReference) -> Resul
             _ => Err(Error::damaged("its reference has a fingerprint, and its data is neither a table nor JSON")),
         };
     }
-    let mut batches = opened.scan().named("verify").batches().await?;
-    let (lanes, fingerprint) = Lanes::start(&batches.schema());
-    while let Some(batch) = batches.try_next().await? {
-        lanes.take(&batch).await;
-    }
-    drop(lanes);
-    fingerprint.await
+    hashing::fingerprint_of(opened.scan().named("verify").batches().await?).await
 }
 
 async fn is_there(store: &Inner, key: &Key, version: Version) -> Result<bool> {

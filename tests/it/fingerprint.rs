@@ -3,12 +3,15 @@
 mod stored;
 
 use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::*;
+use arrow::ipc::reader::FileReader;
 use coldframe::fingerprint::{of_batches, of_json};
 use coldframe::{ErrorKind, Fingerprint};
 use half::f16;
@@ -403,6 +406,31 @@ fn json_values_have_one_too() {
     assert_ne!(of(json!({"a": 1})), of(json!({"a": "1"})));
     assert_ne!(of(json!([])), of(json!({})));
     assert_eq!(of_json(&json!(u64::MAX)).unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+/// Tables and values whose fingerprints another implementation computed, row by row.
+#[test]
+fn the_fixtures_have_the_fingerprints_that_stand_beside_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/fingerprint");
+    let json = |name: &str| -> serde_json::Value {
+        serde_json::from_str(&fs::read_to_string(folder.join(name)).unwrap()).unwrap()
+    };
+    let mut tables = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(stem) = name.strip_suffix(".arrow") else { continue };
+        let reader = FileReader::try_new(File::open(folder.join(&name)).unwrap(), None).unwrap();
+        let schema = reader.schema();
+        let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
+        let found = of_batches(&schema, &batches).unwrap().to_string();
+        assert_eq!(json!(found), json(&format!("{stem}.json"))["fingerprint"], "{name}");
+        tables += 1;
+    }
+    assert_eq!(tables, 9);
+    for value in json("json_values.json").as_array().unwrap() {
+        let given = serde_json::from_str(value["text"].as_str().unwrap()).unwrap();
+        assert_eq!(json!(of_json(&given).unwrap().to_string()), value["fingerprint"], "{}", value["text"]);
+    }
 }
 
 #[test]
