@@ -30,8 +30,8 @@ def fingerprint(value: Any) -> str:
 
     Args:
         value: What `Store.put` takes as a frame or as JSON. A reader that can be read only once is read to its end. A
-            frame of pandas counts as the Arrow table that a put makes of it: with its index, but for a RangeIndex, which
-            is no column there.
+            frame of pandas counts as the Arrow table that a put makes of it: with its index, unless that is a
+            RangeIndex, which is no column there.
 
     Raises UnsupportedError for bytes and other objects, and for JSON with whole numbers that no double is; what a put
     raises for frames that cannot be stored.
