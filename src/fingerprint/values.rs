@@ -148,6 +148,8 @@ pub(super) fn text_lengths(array: &dyn Array, runs: &[Run], writer: &mut Writer<
 
 /// The differences of offsets, as numbers of 8 bytes.
 pub(super) fn offset_lengths<O: OffsetSizeTrait>(offsets: &[O], runs: &[Run], writer: &mut Writer<'_>) {
+    // Once for all runs: to fill it with zeros takes longer than a short run.
+    let mut lengths = [[0; 8]; LENGTHS];
     for run in runs {
         let (starts, ends) = (&offsets[run.start..run.end()], &offsets[run.start + 1..=run.end()]);
         if let ([start], [end]) = (starts, ends) {
@@ -155,7 +157,6 @@ pub(super) fn offset_lengths<O: OffsetSizeTrait>(offsets: &[O], runs: &[Run], wr
             continue;
         }
         for (starts, ends) in starts.chunks(LENGTHS).zip(ends.chunks(LENGTHS)) {
-            let mut lengths = [[0; 8]; LENGTHS];
             for ((start, end), length) in starts.iter().zip(ends).zip(&mut lengths) {
                 *length = (end.as_usize().wrapping_sub(start.as_usize()) as u64).to_le_bytes();
             }
@@ -170,9 +171,9 @@ pub(super) fn sizes<O: OffsetSizeTrait>(sizes: &[O], runs: &[Run], writer: &mut 
 }
 
 fn view_lengths(views: &[u128], runs: &[Run], writer: &mut Writer<'_>) {
+    let mut lengths = [[0; 8]; LENGTHS];
     for run in runs {
         for views in views[run.start..run.end()].chunks(LENGTHS) {
-            let mut lengths = [[0; 8]; LENGTHS];
             for (view, length) in views.iter().zip(&mut lengths) {
                 *length = u64::from(*view as u32).to_le_bytes();
             }
@@ -214,7 +215,8 @@ fn view_bytes<T: ByteViewType>(array: &GenericByteViewArray<T>, runs: &[Run], wr
     for view in runs.iter().flat_map(|run| &array.views()[run.start..run.end()]) {
         let length = *view as u32 as usize;
         if length <= 12 {
-            writer.write(&view.to_le_bytes()[4..4 + length]);
+            let [_, _, _, _, inline @ ..] = view.to_le_bytes();
+            writer.inline(&inline, length);
         } else {
             let place = ByteView::from(*view);
             let start = place.offset as usize;
