@@ -38,6 +38,7 @@
 //! | [`error`] [`clock`] [`checksum`] | what everything uses |
 //! | [`reference`](mod@reference) [`literal`] | keys, versions, references, records: pure types and their JSON |
 //! | [`value`] [`query`] | what goes in, what comes out, which part of it |
+//! | [`fingerprint`](mod@fingerprint) | a hash of what a table says, whatever its bytes are |
 //! | [`serializer`] | values to bytes and back: Parquet, Arrow, JSON, bytes, compressed, and yours |
 //! | [`storage`] | a URL, path or profile to an object store; the configuration; create-if-absent |
 //! | [`store`] | put, get, scan, list, versions, delete, copy, verify |
@@ -53,6 +54,7 @@ pub mod clock;
 pub mod conformance;
 pub mod docs;
 pub mod error;
+pub mod fingerprint;
 pub mod literal;
 pub mod query;
 pub mod reference;
@@ -68,6 +70,7 @@ pub mod store;
 pub mod value;
 
 pub use error::{Error, ErrorKind, Result};
+pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use literal::{Literal, NoResult, ResultLiteral, ResultRecord};
 pub use query::{Query, Rows};
 pub use reference::{Descriptor, Key, Origin, Part, ResultReference, Section, Version, WriteId, Written};

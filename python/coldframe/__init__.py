@@ -16,6 +16,7 @@ from __future__ import annotations
 from coldframe import errors
 from coldframe._coldframe import __version__
 from coldframe.errors import ColdframeError, LossyWarning
+from coldframe.fingerprints import fingerprint
 from coldframe.listing import Listing, Verification, VersionEntry, Versions
 from coldframe.reference import ResultReference
 from coldframe.scan import Scan
@@ -43,6 +44,7 @@ __all__ = [
     "Versions",
     "__version__",
     "errors",
+    "fingerprint",
     "register_serializer",
 ]
 

@@ -34,6 +34,7 @@ class Wanted:
     strict: bool
     expires: Any
     metadata: Any
+    fingerprint: bool | None = None
     serializer: str | None = None
     extension: str | None = None
     source: str | None = None
@@ -46,6 +47,7 @@ class Wanted:
         check_text("description", self.description)
         check_flag("strict", self.strict)
         check_flag("if_absent", self.if_absent)
+        check_flag("fingerprint", self.fingerprint)
         check_number("after", self.after, 0, "the number of a version; 0 stands for none")
         if self.if_absent and self.after is not None:
             raise InvalidInputError("after: it is a condition, and if_absent another: only one can be given")
@@ -146,7 +148,7 @@ def prepare_frame(
     wanted.source = json.dumps(frame.source)
     if choice is None or choice.holds == "parquet":
         _check_categories(frame)
-    content = _table(frame)
+    content = table(frame)
     by_serializer = json.loads(destination.losses(content, wanted.serializer))
     losses = [*frame.losses, *by_serializer]
     # The core adds its own where they are not said yet.
@@ -190,7 +192,8 @@ def _check_categories(frame: Prepared) -> None:
             )
 
 
-def _table(frame: Prepared) -> _coldframe.Content:
+def table(frame: Prepared) -> _coldframe.Content:
+    """The content for a frame."""
     if frame.stream is not None:
         return _coldframe.Content.from_stream(frame.stream, one_shot=frame.one_shot)
     if frame.frames is not None:

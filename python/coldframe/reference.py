@@ -112,6 +112,11 @@ class ResultReference:
         return size
 
     @property
+    def fingerprint(self) -> str | None:
+        """A hash of what the table or JSON value says; None where it was not computed. See `coldframe.fingerprint`."""
+        return self._fields().get("fingerprint")
+
+    @property
     def created(self) -> datetime:
         """When it was written, by the writer's clock."""
         return _time(self._fields()["created"])

@@ -99,6 +99,7 @@ class Store:
         title: str | None = None,
         description: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        fingerprint: bool | None = None,
         progress: bool | None = None,
     ) -> ResultReference:
         """Persists a value as the next version of a key, and returns the reference to it.
@@ -119,6 +120,8 @@ class Store:
             title: One line for people.
             description: Some lines for people.
             metadata: What else is kept in the reference, as JSON: at most 16 KiB.
+            fingerprint: Whether the fingerprint of a table or JSON value is computed and kept in the reference. Where
+                absent it is, but not with the serializer ``"arrow"``, which hands a table over at the speed of memory.
             progress: As in `Store`.
 
         A put that fails or is interrupted leaves nothing behind.
@@ -134,6 +137,7 @@ class Store:
             description=description,
             metadata=metadata,
             strict=strict,
+            fingerprint=fingerprint,
         )
         try:
             prepared = prepare(self._native, key, value, serializer, wanted)
@@ -286,12 +290,16 @@ class Store:
         """Whether there is such a version that is neither deleted nor expired."""
         return self._native.exists(_native(what))
 
-    def verify(self, prefix: str = "", *, progress: bool | None = None) -> Verification:
-        """Reads every version of the keys that begin with `prefix`, and compares it with what was written."""
+    def verify(self, prefix: str = "", *, contents: bool = False, progress: bool | None = None) -> Verification:
+        """Reads every version of the keys that begin with `prefix`, and compares it with what was written.
+
+        With `contents=True` each table and JSON value that has a fingerprint is decoded as well, and compared with it.
+        """
         check_required_text("prefix", prefix)
+        check_flag("contents", contents)
         progress = self._progress if progress is None else progress
         with Progress(f"verify {prefix}".strip(), None, progress) as shown:
-            return Verification(*self._native.verify(prefix, shown))
+            return Verification(*self._native.verify(prefix, contents, shown))
 
     def copy(
         self, what: str | ResultReference, to: Store, *, key: str | None = None, progress: bool | None = None

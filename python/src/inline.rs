@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use coldframe::store::fingerprint_of;
 use coldframe::{Error, ErrorKind, Part, ResultReference, ResultStore, Target};
 use futures::future;
 use futures::stream::BoxStream;
@@ -67,6 +68,21 @@ pub(crate) fn encode<'py>(
     let reference = waiting.run(py, async move { put.await })?;
     let part = only_part(&reference).ok_or_else(|| exception(py, &too_many_files()))?;
     Ok((joined(py, pieces.take(), part.size)?, reference.to_json()))
+}
+
+/// The fingerprint of a table or JSON value, as text.
+#[pyfunction]
+pub(crate) fn fingerprint(py: Python<'_>, content: &Content) -> PyResult<String> {
+    let mut waiting = Waiting::new(None);
+    let content = content.take(py, &mut waiting)?;
+    let found = waiting.run(py, async move {
+        match content {
+            coldframe::Content::Table(batches) => fingerprint_of(batches).await,
+            coldframe::Content::Json(value) => coldframe::fingerprint::of_json(&value),
+            coldframe::Content::Bytes(_) => Err(Error::invalid("bytes have no fingerprint")),
+        }
+    })?;
+    Ok(found.to_string())
 }
 
 /// The table in a file's bytes, which are compared with what its reference says was written. They are not copied.

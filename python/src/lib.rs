@@ -31,7 +31,7 @@ mod _coldframe {
     #[pymodule_export]
     use crate::content::Content;
     #[pymodule_export]
-    use crate::inline::{check_serializer, decode, encode, losses};
+    use crate::inline::{check_serializer, decode, encode, fingerprint, losses};
     #[pymodule_export]
     use crate::opened::Opened;
     #[pymodule_export]

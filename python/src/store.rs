@@ -143,6 +143,8 @@ pub(crate) struct Wanted {
     /// What the conversion loses, a JSON array.
     lossy: Option<String>,
     strict: bool,
+    /// Nothing for what is usual with the serializer.
+    fingerprint: Option<bool>,
 }
 
 impl Wanted {
@@ -185,6 +187,9 @@ impl Wanted {
         }
         if let Some(lossy) = &self.lossy {
             put = put.lossy(json(py, lossy)?);
+        }
+        if let Some(computed) = self.fingerprint {
+            put = put.fingerprint(computed);
         }
         Ok(if self.strict { put.strict() } else { put })
     }
@@ -353,17 +358,23 @@ impl Store {
     }
 
     /// Versions, bytes, problems and notes; the last two as kind, subject and message.
-    #[pyo3(signature = (prefix, tick = None))]
+    #[pyo3(signature = (prefix, contents = false, tick = None))]
     #[expect(clippy::type_complexity, reason = "a report of four, as Python sees it")]
     fn verify(
         &self,
         py: Python<'_>,
         prefix: String,
+        contents: bool,
         tick: Option<Py<PyAny>>,
     ) -> PyResult<(u64, u64, Vec<(&'static str, String, String)>, Vec<(&'static str, String, String)>)> {
         let (store, waiting) = (self.get(py)?, Waiting::new(tick));
         let progress = waiting.progress.clone();
-        let found = waiting.run(py, async move { store.verify(&prefix, Some(progress)).await })?;
+        let found = waiting.run(py, async move {
+            match contents {
+                true => store.verify_contents(&prefix, Some(progress)).await,
+                false => store.verify(&prefix, Some(progress)).await,
+            }
+        })?;
         let told = |findings: Vec<coldframe::Finding>| {
             findings.into_iter().map(|finding| (finding.kind, finding.subject, finding.message)).collect()
         };

@@ -166,6 +166,9 @@ pub(super) struct Put {
     /// Refuse what would not come back exactly as it is, such as dictionaries whose order Parquet does not keep
     #[arg(long)]
     pub(super) strict: bool,
+    /// Do not compute the fingerprint, a hash of what the result says
+    #[arg(long)]
+    pub(super) no_fingerprint: bool,
 }
 
 /// What an input can be said to be.
@@ -305,6 +308,9 @@ pub(super) struct Verify {
     /// Only this key and the keys below it
     #[arg(default_value = "", hide_default_value = true)]
     pub(super) prefix: String,
+    /// Also decode every table and JSON value that has a fingerprint, and compare that
+    #[arg(long)]
+    pub(super) contents: bool,
     /// Then remove what was begun longer ago than AGE, such as 1d, at least 1h, and never finished
     #[arg(long, value_name = "AGE", value_parser = grace)]
     pub(super) abort_unfinished: Option<Duration>,

@@ -42,6 +42,9 @@ fn with_options(mut put: Put, arguments: args::Put) -> Result<Put> {
     if arguments.strict {
         put = put.strict();
     }
+    if arguments.no_fingerprint {
+        put = put.fingerprint(false);
+    }
     if arguments.if_absent {
         put = put.if_absent();
     }

@@ -15,7 +15,10 @@ pub(super) async fn run(context: &Context, arguments: &Verify) -> Outcome {
     let store = context.store().await?;
     let watched = Arc::new(Progress::default());
     let bar = progress::watch(context, &watched, Total::Unknown);
-    let verification = store.verify(&arguments.prefix, Some(watched)).await?;
+    let verification = match arguments.contents {
+        true => store.verify_contents(&arguments.prefix, Some(watched)).await?,
+        false => store.verify(&arguments.prefix, Some(watched)).await?,
+    };
     drop(bar);
     if context.json() {
         output::print_json(&verification)?;

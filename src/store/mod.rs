@@ -9,6 +9,7 @@ mod builder;
 mod commit;
 mod copy;
 mod delete;
+mod hashing;
 mod layout;
 mod lifetime;
 mod list;
@@ -36,11 +37,13 @@ pub use self::builder::StoreBuilder;
 pub use self::commit::Condition;
 pub use self::copy::{Copied, Copying};
 pub use self::delete::{Delete, Deletion};
+pub use self::hashing::fingerprint_of;
 pub use self::list::{List, Page, VersionEntry, VersionState};
 pub use self::open::Opened;
 pub use self::put::{Progress, Put};
 pub use self::scan::Scan;
 pub use self::target::{IntoTarget, Target};
+use self::verify::Depth;
 pub use self::verify::{Finding, Verification};
 
 use crate::clock::Clock;
@@ -289,7 +292,24 @@ impl ResultStore {
     ///
     /// What the storage fails with; what is wrong with a version is in the [`Verification`].
     pub async fn verify(&self, prefix: &str, progress: Option<Arc<Progress>>) -> Result<Verification> {
-        verify::verify(&self.inner, prefix, progress).await.map_err(|error| error.during("verify", prefix))
+        self.verified(prefix, progress, Depth::Bytes).await
+    }
+
+    /// As [`ResultStore::verify`]; and then decodes each table and JSON value that has a fingerprint, and compares that.
+    ///
+    /// It finds what checksums cannot: bytes that are as they were written, and yet not what was put. A table takes no
+    /// more memory than a scan of it.
+    ///
+    /// # Errors
+    ///
+    /// What the storage fails with; what is wrong with a version is in the [`Verification`].
+    pub async fn verify_contents(&self, prefix: &str, progress: Option<Arc<Progress>>) -> Result<Verification> {
+        self.verified(prefix, progress, Depth::Contents).await
+    }
+
+    async fn verified(&self, prefix: &str, progress: Option<Arc<Progress>>, depth: Depth) -> Result<Verification> {
+        let verifying = verify::verify(&self.inner, prefix, progress, depth);
+        verifying.await.map_err(|error| error.during("verify", prefix))
     }
 
     /// Ends uploads in parts that were started below `prefix` longer than `grace` ago and whose put is no longer alive;

@@ -40,6 +40,19 @@ impl Opened {
     pub(super) async fn open(store: Arc<Inner>, target: Target) -> Result<Self> {
         let reference = resolve(&store, target).await?;
         refuse_expired(&store, &reference)?;
+        Self::of(store, reference, PartSource::cached).await
+    }
+
+    /// Opens it without the cache: what lies on the storage is what is wanted.
+    pub(super) async fn open_uncached(store: Arc<Inner>, reference: ResultReference) -> Result<Self> {
+        Self::of(store, reference, |source| source).await
+    }
+
+    async fn of(
+        store: Arc<Inner>,
+        reference: ResultReference,
+        prepare: impl Fn(PartSource) -> PartSource,
+    ) -> Result<Self> {
         let paths = layout::check_parts(&reference)?;
         let written = reference.written().ok_or_else(|| Error::internal("a full reference is compact"))?;
         let (serializer, literal) = match written.serializer.name() {
@@ -52,7 +65,7 @@ impl Opened {
         // What small parts keep in memory is bounded together.
         let held = (store.memory / 4 / written.parts.len().max(1)) as u64;
         let parts = written.parts.iter().zip(paths).map(|(part, path)| OpenPart {
-            source: Arc::new(PartSource::new(&store, &reference, part, path, held).cached()),
+            source: Arc::new(prepare(PartSource::new(&store, &reference, part, path, held))),
             table: OnceCell::new(),
         });
         let parts: Arc<[OpenPart]> = parts.collect();

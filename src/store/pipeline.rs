@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! content ─▶ pieces ─▶ encoder (a blocking thread) ─▶ steps ─▶ upload (in parts)
+//!               └────▶ fingerprint (threads of its own)
 //! ```
 
 use std::panic::AssertUnwindSafe;
@@ -13,9 +14,11 @@ use futures::{FutureExt, Stream, TryStreamExt};
 use serde_json::{Map, Value as Json};
 use tokio::sync::mpsc;
 
+use super::hashing::Lanes;
 use super::pending::Stored;
 use super::{Inner, Progress, layout};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fingerprint::{self, Fingerprint};
 use crate::reference::{Key, Part, WriteId};
 use crate::serializer::{EncodedPart, Encoder, Output, Piece, Sink};
 use crate::storage::Upload;
@@ -25,14 +28,22 @@ const MOST_PARTS: usize = 1_000;
 /// What an encoder hands on at once, so that a large column chunk does not arrive in one piece.
 const STEP_BYTES: usize = 1024 * 1024;
 
-/// Encodes and uploads the content; `stored` notes what it has begun to write. Gives the parts, and what the encoder says
-/// was lost.
+/// What was written.
+pub(super) struct Streamed {
+    pub(super) parts: Vec<Part>,
+    /// What the encoder says was lost.
+    pub(super) losses: Vec<Json>,
+    pub(super) fingerprint: Option<Fingerprint>,
+}
+
+/// Encodes and uploads the content; `stored` notes what it has begun to write. Computes its fingerprint if `hashed`.
 pub(super) async fn stream(
     content: Content,
     encoder: Box<dyn Encoder>,
     writer: PartWriter,
+    hashed: bool,
     stored: &mut Stored<'_>,
-) -> Result<(Vec<Part>, Vec<Json>)> {
+) -> Result<Streamed> {
     let (pieces, feed) = mpsc::channel(1);
     let (steps, output) = mpsc::channel(4);
     let progress = writer.progress.clone();
@@ -40,9 +51,9 @@ pub(super) async fn stream(
         let encoded = tokio::task::spawn_blocking(move || encode(encoder, feed, steps)).await;
         encoded.map_err(|error| Error::internal(format!("the encoder gave up: {error}")))?
     };
-    let ((), losses, parts) =
-        tokio::try_join!(take_in(content, pieces, &progress), encoding, writer.write(output, stored))?;
-    if parts.is_empty() { Err(unended()) } else { Ok((parts, losses)) }
+    let (fingerprint, losses, parts) =
+        tokio::try_join!(take_in(content, pieces, hashed, &progress), encoding, writer.write(output, stored))?;
+    if parts.is_empty() { Err(unended()) } else { Ok(Streamed { parts, losses, fingerprint }) }
 }
 
 enum Feed {
@@ -50,33 +61,62 @@ enum Feed {
     End,
 }
 
-/// Takes the content piece by piece; waits while the encoder is busy.
-async fn take_in(content: Content, pieces: mpsc::Sender<Feed>, progress: &Progress) -> Result<()> {
+/// Takes the content piece by piece; waits while the encoder is busy. Gives the fingerprint of what has one.
+async fn take_in(
+    content: Content,
+    pieces: mpsc::Sender<Feed>,
+    hashed: bool,
+    progress: &Progress,
+) -> Result<Option<Fingerprint>> {
     // Where the encoder is gone, its own error tells why.
+    let mut found = None;
     match content {
         Content::Table(mut batches) => {
+            let (lanes, fingerprint) = hashed.then(|| Lanes::start(&batches.schema())).unzip();
             while let Some(batch) = next_of(&mut batches).await? {
                 progress.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
-                if pieces.send(Feed::Piece(Piece::Batch(batch))).await.is_err() {
-                    return Ok(());
+                if pieces.send(Feed::Piece(Piece::Batch(batch.clone()))).await.is_err() {
+                    return Ok(None);
+                }
+                if let Some(lanes) = &lanes {
+                    lanes.take(&batch).await;
                 }
             }
+            // The encoder need not wait for the last columns to be hashed.
+            let _ = pieces.send(Feed::End).await;
+            drop(lanes);
+            if let Some(fingerprint) = fingerprint {
+                found = Some(fingerprint.await?);
+            }
+            return Ok(found);
         }
         Content::Bytes(mut stream) => {
             while let Some(bytes) = next_of(&mut stream).await? {
                 if pieces.send(Feed::Piece(Piece::Bytes(bytes))).await.is_err() {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
         }
-        Content::Json(value) => {
+        Content::Json(mut value) => {
+            if hashed {
+                (value, found) = of_json(value).await?;
+            }
             if pieces.send(Feed::Piece(Piece::Json(value))).await.is_err() {
-                return Ok(());
+                return Ok(None);
             }
         }
     }
     let _ = pieces.send(Feed::End).await;
-    Ok(())
+    Ok(found)
+}
+
+/// The value again, and its fingerprint if it has one.
+async fn of_json(value: Json) -> Result<(Json, Option<Fingerprint>)> {
+    let hashing = tokio::task::spawn_blocking(move || {
+        let fingerprint = fingerprint::of_json(&value).ok();
+        (value, fingerprint)
+    });
+    hashing.await.map_err(|error| Error::internal(format!("the fingerprint could not be computed: {error}")))
 }
 
 /// The next item of the caller's stream; one that panics has failed like any other.

@@ -12,9 +12,10 @@ use serde_json::{Map, Value as Json};
 
 use super::commit::{Condition, Demand, Listing, prove};
 use super::pending::Pending;
-use super::pipeline::{self, PartWriter};
+use super::pipeline::{self, PartWriter, Streamed};
 use super::{Inner, schema};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fingerprint;
 use crate::literal::Literal;
 use crate::reference::{Descriptor, Key, ResultReference, Version, Written};
 use crate::serializer::{IntoSerializer, Serializer, SerializerChoice, parquet};
@@ -57,6 +58,7 @@ struct Wanted {
     source: Option<Json>,
     lossy: Vec<Json>,
     strict: bool,
+    fingerprint: Option<bool>,
     progress: Arc<Progress>,
 }
 
@@ -79,6 +81,7 @@ impl Put {
             source: None,
             lossy: Vec::new(),
             strict: false,
+            fingerprint: None,
             progress: Arc::default(),
         };
         Self { key, content, wanted }
@@ -151,6 +154,32 @@ impl Put {
         self.with(|wanted| wanted.strict = true)
     }
 
+    /// Whether the [`Fingerprint`](crate::Fingerprint) of a table or JSON value is computed and kept in the reference.
+    ///
+    /// Unless told otherwise it is; but not where the serializer is uncompressed `arrow`, which hands a table over at the
+    /// speed of memory. Bytes have none, and neither have JSON values with whole numbers that no double is.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use arrow::array::{Int64Array, RecordBatch};
+    /// # use coldframe::ResultStore;
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let store = ResultStore::open("memory://").await?;
+    /// let fares = RecordBatch::try_from_iter([("fare", Arc::new(Int64Array::from(vec![12, 7])) as _)])?;
+    /// let reference = store.put("etl/trips", &fares).await?;
+    /// let fingerprint = reference.written().and_then(|written| written.fingerprint.clone());
+    /// assert_eq!(fingerprint, Some(coldframe::fingerprint::of_batches(&fares.schema(), [&fares])?.to_string()));
+    ///
+    /// let reference = store.put("etl/trips", &fares).fingerprint(false).await?;
+    /// assert_eq!(reference.written().and_then(|written| written.fingerprint.clone()), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fingerprint(self, computed: bool) -> Self {
+        self.with(|wanted| wanted.fingerprint = Some(computed))
+    }
+
     /// Counters to watch.
     pub fn progress(self, progress: Arc<Progress>) -> Self {
         self.with(|wanted| wanted.progress = progress)
@@ -207,7 +236,8 @@ impl Wanted {
             return self.write_data(key, content, serializer, written, pending).await;
         }
         self.allow(&written.lossy)?;
-        let written = Written { serializer: literal_descriptor(&content)?, ..written };
+        let written =
+            Written { serializer: literal_descriptor(&content)?, fingerprint: self.of_literal(&content), ..written };
         let ((), listing) = tokio::try_join!(prove(store), self.first_look(store, &key))?;
         pending.write_due(&key, written.expires).await?;
         Ok((ResultReference::new(key, Version::FIRST, pending.write(), written), listing))
@@ -234,18 +264,31 @@ impl Wanted {
         let writer =
             PartWriter { store: store.clone(), key: key.clone(), write, extension, progress: self.progress.clone() };
         let (mut stored, outlived) = pending.at_work();
-        let stream = pipeline::stream(content, encoder, writer, &mut stored);
+        let descriptor = serializer.descriptor();
+        let hashed = self.fingerprint.unwrap_or(!hands_over(&descriptor));
+        let stream = pipeline::stream(content, encoder, writer, hashed, &mut stored);
         let working = async { tokio::try_join!(stream, prove(store), self.first_look(store, &key)) };
-        let ((parts, lost), (), listing) = tokio::select! {
+        let (streamed, (), listing) = tokio::select! {
             done = working => done?,
             ended = outlived => return Err(ended),
         };
-        let lossy = joined(lossy, lost);
+        let Streamed { parts, losses, fingerprint } = streamed;
+        let lossy = joined(lossy, losses);
         self.allow(&lossy)?;
+        let fingerprint = fingerprint.map(|fingerprint| fingerprint.to_string());
         let size = parts.iter().map(|part| part.size).sum();
         let rows = parts.iter().map(|part| part.rows).sum::<Option<u64>>().filter(|_| matches!(shape, Shape::Table(_)));
-        let written = Written { serializer: serializer.descriptor(), parts, rows, size, schema, lossy, ..written };
+        let written = Written { serializer: descriptor, parts, rows, size, schema, fingerprint, lossy, ..written };
         Ok((ResultReference::new(key, Version::FIRST, write, written), listing))
+    }
+
+    fn of_literal(&self, content: &Content) -> Option<String> {
+        match content {
+            Content::Json(value) if self.fingerprint != Some(false) => {
+                fingerprint::of_json(value).ok().map(|fingerprint| fingerprint.to_string())
+            }
+            _ => None,
+        }
     }
 
     /// Refuses losses where the put is strict.
@@ -330,6 +373,11 @@ fn serializer_for(store: &Inner, shape: &Shape, choice: Option<&SerializerChoice
         Shape::Table(_) => store.configuration.serializer().unwrap_or_else(|| "parquet".to_owned()),
     };
     store.registry.parse(&default)
+}
+
+/// Whether a table is handed over as it lies in memory, which takes less time than to hash it.
+fn hands_over(descriptor: &Descriptor) -> bool {
+    descriptor.name() == "arrow" && descriptor.get("compression").and_then(Json::as_str) == Some("none")
 }
 
 /// What a put of such a value loses for certain.

@@ -1,4 +1,4 @@
-//! Reads everything, and compares it with what was written.
+//! Reads everything, and compares it with what was written; with what was put, too, where that is wanted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,11 +8,13 @@ use futures::TryStreamExt;
 use serde::Serialize;
 
 use super::layout::{self, NameKind, VersionName};
-use super::{Inner, Progress, unfinished};
+use super::{Inner, Opened, Progress, hashing, unfinished};
 use crate::checksum::Running;
 use crate::error::{Error, ErrorKind, Result};
-use crate::reference::{Key, Part, Version};
+use crate::fingerprint::{self, Fingerprint};
+use crate::reference::{Key, Part, ResultReference, Version};
 use crate::storage::{Object, failure, sequence};
+use crate::value::Value;
 
 const READ_BYTES: u64 = 8 * 1024 * 1024;
 
@@ -32,7 +34,8 @@ pub struct Verification {
 /// One thing that a verification found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it is: `damaged`, `dangling`, `orphan`, `unfinished`, `foreign`.
+    /// What it is: `damaged`, `dangling`, `orphan`, `unfinished`, `foreign`; `uncertain` where contents could not be
+    /// compared, or differ as their put said that they would.
     pub kind: &'static str,
     /// The version or object that it is about.
     pub subject: String,
@@ -46,7 +49,21 @@ impl Finding {
     }
 }
 
-pub(super) async fn verify(store: &Arc<Inner>, prefix: &str, progress: Option<Arc<Progress>>) -> Result<Verification> {
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// The bytes, with their checksums.
+    Bytes,
+    /// Also what they mean, with the fingerprint.
+    Contents,
+}
+
+pub(super) async fn verify(
+    store: &Arc<Inner>,
+    prefix: &str,
+    progress: Option<Arc<Progress>>,
+    depth: Depth,
+) -> Result<Verification> {
     let progress = progress.unwrap_or_default();
     let mut found = Verification::default();
     // The data is listed first: what is committed meanwhile is then no orphan.
@@ -74,7 +91,11 @@ pub(super) async fn verify(store: &Arc<Inner>, prefix: &str, progress: Option<Ar
             Some(VersionName { kind: NameKind::Going(_), .. }) => {}
             Some(VersionName { version, kind: NameKind::Reference }) => {
                 let is_deleted = deleted.contains(&(key.clone(), version));
-                check_version(store, &key, version, is_deleted, &progress, &mut named, &mut found).await?;
+                let checked =
+                    check_version(store, &key, version, is_deleted, &progress, &mut named, &mut found).await?;
+                if let Some(reference) = checked.filter(|_| depth == Depth::Contents) {
+                    check_contents(store, reference, &mut found).await?;
+                }
             }
         }
     }
@@ -95,6 +116,7 @@ async fn data_objects(store: &Inner, prefix: &str) -> Result<Vec<String>> {
     wanted.try_collect().await
 }
 
+/// Gives the reference if all of its bytes are as they were written.
 async fn check_version(
     store: &Arc<Inner>,
     key: &Key,
@@ -103,19 +125,19 @@ async fn check_version(
     progress: &Progress,
     named: &mut BTreeSet<String>,
     found: &mut Verification,
-) -> Result<()> {
+) -> Result<Option<ResultReference>> {
     let subject = format!("{key}@{version}");
     let reference = match store.load(key, version).await {
         Ok(reference) => reference,
         // It may have been purged since its name was listed.
-        Err(error) if error.is_missing() && !is_there(store, key, version).await? => return Ok(()),
+        Err(error) if error.is_missing() && !is_there(store, key, version).await? => return Ok(None),
         Err(error) if error.is_missing() => {
             found.problems.push(Finding::new("damaged", subject, error.to_string()));
-            return Ok(());
+            return Ok(None);
         }
         Err(error) if matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Unsupported) => {
             found.problems.push(Finding::new("damaged", subject, error.to_string()));
-            return Ok(());
+            return Ok(None);
         }
         Err(error) => return Err(error),
     };
@@ -123,19 +145,23 @@ async fn check_version(
         Ok(paths) => paths,
         Err(error) => {
             found.problems.push(Finding::new("damaged", subject, error.to_string()));
-            return Ok(());
+            return Ok(None);
         }
     };
     let parts = reference.written().map(|written| written.parts.as_slice()).unwrap_or_default();
     named.extend(parts.iter().map(|part| part.path.clone()));
     if deleted {
-        return Ok(());
+        return Ok(None);
     }
     found.versions += 1;
+    let mut sound = true;
     for (part, path) in parts.iter().zip(paths) {
         let object = Object::new(store.storage.store().clone(), path, part.size);
         match check_part(&object, part, progress).await {
-            Ok(()) => found.bytes += part.size,
+            Ok(()) => {
+                found.bytes += part.size;
+                continue;
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // It may have been deleted since its name was listed.
                 if super::delete::find(store, key, version).await?.is_none() {
@@ -147,8 +173,43 @@ async fn check_version(
             }
             Err(error) => return Err(error),
         }
+        sound = false;
+    }
+    Ok(Some(reference).filter(|_| sound))
+}
+
+/// Decodes a table or JSON value that has a fingerprint, and compares that.
+async fn check_contents(store: &Arc<Inner>, reference: ResultReference, found: &mut Verification) -> Result<()> {
+    let subject = reference.to_string();
+    let written = reference.written();
+    let lossy = written.is_some_and(|written| !written.lossy.is_empty());
+    let fingerprint = written.and_then(|written| written.fingerprint.as_deref());
+    let Some(expected) = fingerprint.and_then(|text| text.parse::<Fingerprint>().ok()) else { return Ok(()) };
+    let (problem, message) = match fingerprint_of(store, reference).await {
+        Ok(actual) if actual == expected => return Ok(()),
+        Ok(actual) => (!lossy, format!("it is not what was put: its fingerprint is {actual}, not {expected}")),
+        Err(error) if error.kind() == ErrorKind::Damaged => (true, error.to_string()),
+        Err(error) if error.kind() == ErrorKind::Unsupported => (false, error.to_string()),
+        // It may have been deleted since its bytes were read.
+        Err(error) if error.is_missing() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    match problem {
+        true => found.problems.push(Finding::new("damaged", subject, message)),
+        false => found.notes.push(Finding::new("uncertain", subject, message)),
     }
     Ok(())
+}
+
+async fn fingerprint_of(store: &Arc<Inner>, reference: ResultReference) -> Result<Fingerprint> {
+    let opened = Opened::open_uncached(store.clone(), reference).await?;
+    if opened.schema().is_none() {
+        return match opened.value().await? {
+            Value::Json(value) => fingerprint::of_json(&value),
+            _ => Err(Error::damaged("its reference has a fingerprint, and its data is neither a table nor JSON")),
+        };
+    }
+    hashing::fingerprint_of(opened.scan().named("verify").batches().await?).await
 }
 
 async fn is_there(store: &Inner, key: &Key, version: Version) -> Result<bool> {

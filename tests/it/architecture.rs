@@ -8,7 +8,7 @@ const LADDER: [&[&str]; 8] = [
     &["error", "clock", "checksum"],
     &["reference"],
     &["literal"],
-    &["value", "query"],
+    &["value", "query", "fingerprint"],
     &["serializer", "storage"],
     &["store"],
     &["result", "conformance", "snippet"],
