@@ -7,17 +7,24 @@
 //! stored as plain rows, with the types in `coldframe.types`, and read as the dictionary that it was.
 
 mod check;
+mod claims;
 mod decode;
+mod decompress;
 mod dictionaries;
 mod encode;
 mod finish;
 mod footer;
+mod group;
 mod mend;
 mod narrow;
+mod page_header;
+mod pages;
+mod parallel;
 mod restore;
 mod rows;
 mod statistics;
 mod stored;
+mod thrift;
 mod values;
 
 use std::sync::Arc;
