@@ -195,3 +195,95 @@ fn level_encoding(about: &[Option<i64>; 8], field: usize) -> Result<Encoding> {
 pub(super) fn malformed() -> Error {
     Error::damaged("a Parquet page header is malformed")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A structure of numbers, each with the number of its field.
+    fn structure(numbers: &[(u8, i64)]) -> Vec<u8> {
+        let (mut bytes, mut last) = (Vec::new(), 0);
+        for (field, number) in numbers {
+            bytes.push((field - last) << 4 | 5);
+            let mut left = ((number << 1) ^ (number >> 63)).cast_unsigned();
+            while left > 0x7f {
+                bytes.push((left & 0x7f) as u8 | 0x80);
+                left >>= 7;
+            }
+            bytes.push(left as u8);
+            last = *field;
+        }
+        bytes
+    }
+
+    /// A header of this kind of page, with what its own structure, of this field, says.
+    fn header(kind: i64, field: u8, about: &[u8]) -> Vec<u8> {
+        let mut bytes = structure(&[(1, kind), (2, 100), (3, 40)]);
+        bytes.push((field - 3) << 4 | 12);
+        bytes.extend_from_slice(about);
+        bytes.extend([0, 0]);
+        bytes
+    }
+
+    #[test]
+    fn headers_say_what_pages_are() {
+        let mut second = structure(&[(1, 9), (2, 2), (3, 5), (4, 6), (5, 3), (6, 4)]);
+        let compressed = second.clone();
+        second.push(0x12);
+        let v2 = |is_compressed| {
+            PageKind::DataV2(DataV2 {
+                values: 9,
+                nulls: 2,
+                rows: 5,
+                encoding: Encoding::DELTA_LENGTH_BYTE_ARRAY,
+                definition_bytes: 3,
+                repetition_bytes: 4,
+                is_compressed,
+            })
+        };
+        let (definition, repetition) = (Encoding::RLE, Encoding::RLE);
+        let first = PageKind::Data { values: 7, encoding: Encoding::BYTE_STREAM_SPLIT, definition, repetition };
+        let mut sorted = structure(&[(1, 8), (2, 0)]);
+        sorted.push(0x11);
+        for (bytes, kind) in [
+            (header(3, 8, &second), v2(false)),
+            (header(3, 8, &compressed), v2(true)),
+            (header(0, 5, &structure(&[(1, 7), (2, 9), (3, 3), (4, 3)])), first),
+            (header(2, 7, &sorted), PageKind::Dictionary { values: 8, encoding: Encoding::PLAIN, is_sorted: true }),
+            (header(1, 6, &[]), PageKind::Other),
+        ] {
+            let wanted = PageHeader { plain: 100, stored: 40, kind };
+            let length = bytes.len();
+            let behind = [bytes, vec![1, 2, 3]].concat();
+            assert_eq!(PageHeader::parse(&behind).unwrap(), (wanted, length));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        for (bytes, kind) in [
+            (header(0, 5, &structure(&[(1, 7), (2, 7), (3, 3), (4, 3)])), ErrorKind::Unsupported),
+            (header(2, 7, &structure(&[(1, 7), (2, 5)])), ErrorKind::Unsupported),
+            (header(0, 5, &structure(&[(1, -1), (2, 0), (3, 3), (4, 3)])), ErrorKind::Damaged),
+            (header(0, 5, &structure(&[(1, 1 << 32), (2, 0), (3, 3), (4, 3)])), ErrorKind::Damaged),
+            (header(0, 5, &structure(&[(2, 0), (3, 3), (4, 3)])), ErrorKind::Damaged),
+            (header(0, 5, &structure(&[(1, 7), (2, 0), (3, 8), (4, 3)])), ErrorKind::Damaged),
+            (header(0, 7, &structure(&[(1, 7), (2, 0)])), ErrorKind::Damaged),
+            (header(9, 5, &structure(&[(1, 7), (2, 0), (3, 3), (4, 3)])), ErrorKind::Damaged),
+            (structure(&[(1, 0), (2, -5)]), ErrorKind::Damaged),
+            (vec![], ErrorKind::Damaged),
+        ] {
+            assert_eq!(PageHeader::parse(&bytes).unwrap_err().kind(), kind, "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_parsed_without_a_panic(bytes: Vec<u8>, kind in 0_i64..4, field in 5_u8..9) {
+            let _ = PageHeader::parse(&bytes);
+            let _ = PageHeader::parse(&header(kind, field, &bytes));
+        }
+    }
+}

@@ -79,8 +79,7 @@ fn encoded(batch: &RecordBatch, codec: &str) -> Vec<u8> {
     let mut encoder = parquet.encoder(&Shape::Table(batch.schema()), MEMORY).unwrap();
     encoder.write(Piece::Batch(batch.clone()), &mut sink).unwrap();
     encoder.finish(&mut sink).unwrap();
-    let bytes = written.0.lock().unwrap().clone();
-    bytes
+    written.0.lock().unwrap().clone()
 }
 
 /// Encoded by the library, as it is told.
@@ -92,7 +91,7 @@ fn encoded_with(batch: &RecordBatch, properties: WriterProperties) -> Vec<u8> {
 
 /// Columns of many kinds, with nulls.
 fn table(rows: usize) -> RecordBatch {
-    let maybe = |row: usize, every: usize| (row % every != 0).then_some(row);
+    let maybe = |row: usize, every: usize| (!row.is_multiple_of(every)).then_some(row);
     let numbers: Int64Array = (0..rows).map(|row| maybe(row, 7).map(|row| row as i64 * 31 - 5)).collect();
     let words = |row: usize| format!("word {} of {}", row % 97, row % 13);
     let text: StringArray = (0..rows).map(|row| maybe(row, 11).map(words)).collect();
