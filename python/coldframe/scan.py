@@ -217,8 +217,10 @@ class Scan:
 
     def to_arrow(self) -> pyarrow.Table:
         """The rows as a pyarrow table. What lies uncompressed on a local disk is mapped, not copied."""
-        pyarrow = frames.require("pyarrow", "for `to_arrow()`", "use `to_polars()`")
-        return pyarrow.table(self._collect())
+        library = frames.require("pyarrow", "for `to_arrow()`", "use `to_polars()`")
+        # `pyarrow.table` would import pandas, to see whether this is one of its frames.
+        table: pyarrow.Table = library.RecordBatchReader.from_stream(self._collect()).read_all()
+        return table
 
     def to_polars(self) -> polars.DataFrame:
         """The rows as a polars DataFrame."""

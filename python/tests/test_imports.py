@@ -91,6 +91,28 @@ def test_json_and_bytes_load_no_frame_library(tmp_path: Path) -> None:
     assert output(code, str(tmp_path)) == "[]\n"
 
 
+def test_pyarrow_alone_loads_no_pandas(tmp_path: Path) -> None:
+    """Whoever works with pyarrow does not wait for pandas."""
+    table = pa.table({"row": [1, 2], "name": ["a", None]})
+    with pa.ipc.new_file(tmp_path / "table.arrow", table.schema) as file:
+        file.write_table(table)
+    # Where pyarrow makes a table of Python's own values, it imports pandas by itself.
+    code = """
+    import sys, coldframe, pyarrow as pa
+    table = pa.ipc.open_file(sys.argv[1] + "/table.arrow").read_all()
+    store = coldframe.Store(sys.argv[1] + "/store")
+    reference = store.put("table", table)
+    one = store.put("batch", table.to_batches()[0])
+    scan = store.scan("table", columns=["row"])
+    assert reference.get() == table and store.scan("table").head() == table and one.get() == table.to_batches()[0]
+    assert scan.to_arrow().num_columns == 1 and len(list(scan.batches())) == 1
+    assert pa.schema(reference.schema) == table.schema and len(scan.schema) == 1
+    assert store.put("reader", table.to_reader()).get().read_all() == table
+    print(sorted({"pandas", "polars", "duckdb"} & set(sys.modules)))
+    """
+    assert output(code, str(tmp_path)) == "[]\n"
+
+
 def test_what_works_without_any_library(bare: str, tmp_path: Path) -> None:
     code = """
     import sys, coldframe

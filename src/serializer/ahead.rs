@@ -92,12 +92,6 @@ impl ReadAhead {
         Ok(Self::new(source, steps, budget))
     }
 
-    /// The ranges of the step that comes next.
-    pub(super) fn next_ranges(&self) -> Option<&[Range<u64>]> {
-        let next = self.under_way.front().map(|(step, _)| step).or_else(|| self.waiting.front());
-        next.map(|step| step.ranges.as_slice())
-    }
-
     /// The bytes of the next step's ranges; none after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Bytes>>> {
         self.in_use = 0;

@@ -159,6 +159,13 @@ pub struct ReadPlan {
     pub batch_bytes: usize,
 }
 
+impl ReadPlan {
+    /// Whether it wants the column at this position.
+    pub fn has(&self, column: usize) -> bool {
+        self.columns.as_ref().is_none_or(|columns| columns.binary_search(&column).is_ok())
+    }
+}
+
 /// Reads the rows of one part.
 pub trait TableReader: Send + Sync {
     /// The schema, with its metadata.

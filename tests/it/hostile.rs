@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use async_trait::async_trait;
 use bytes::Bytes;
 use coldframe::checksum::Checksum;
@@ -14,6 +15,9 @@ use coldframe::serializer::{
 };
 use coldframe::{Error, ErrorKind, Part, Section, Shape};
 use futures::StreamExt;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Encoding;
+use parquet::file::properties::{WriterProperties, WriterVersion};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -94,7 +98,7 @@ struct File {
     footer: usize,
 }
 
-fn file(serializer: &str, batches: Vec<arrow::array::RecordBatch>) -> File {
+fn file(serializer: &str, batches: Vec<RecordBatch>) -> File {
     let name = format!("{serializer} of {} columns", batches[0].num_columns());
     let serializer = Registry::default().parse(serializer).unwrap();
     let written = Written::default();
@@ -126,7 +130,34 @@ fn files() -> Vec<File> {
         let nested = columns.into_iter().filter(|(name, _)| name.contains("list") || name.contains("dictionary"));
         files.push(file(serializer, vec![batch_of(nested.collect())]));
     }
+    files.push(deltas(WriterVersion::PARQUET_1_0));
+    files.push(deltas(WriterVersion::PARQUET_2_0));
     files
+}
+
+/// A file whose pages say how many values they have before they have them.
+fn deltas(version: WriterVersion) -> File {
+    let numbers = Int64Array::from_iter((0..3_000).map(|row| (row % 5 != 0).then_some(row * row)));
+    let words = StringArray::from_iter((0..3_000).map(|row| (row % 7 != 0).then(|| format!("word {row}"))));
+    let floats = Float64Array::from_iter_values((0..3_000).map(|row| f64::from(row) / 7.0));
+    let columns: [(&str, ArrayRef); 3] =
+        [("number", Arc::new(numbers)), ("word", Arc::new(words)), ("float", Arc::new(floats))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let properties = WriterProperties::builder()
+        .set_writer_version(version)
+        .set_dictionary_enabled(false)
+        .set_data_page_row_count_limit(500)
+        .set_column_encoding("number".into(), Encoding::DELTA_BINARY_PACKED)
+        .set_column_encoding("word".into(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+        .set_column_encoding("float".into(), Encoding::BYTE_STREAM_SPLIT)
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    let bytes = writer.into_inner().unwrap();
+    let length = bytes[bytes.len() - 8..bytes.len() - 4].try_into().map(u32::from_le_bytes).unwrap();
+    let footer = bytes.len() - 8 - length as usize;
+    let serializer = Registry::default().parse("parquet").unwrap();
+    File { name: format!("deltas {version:?}"), serializer, bytes, rows: 3_000, footer }
 }
 
 /// One mutation of a file. The length in front of the closing magic is put right where the footer's size changes.

@@ -1,4 +1,4 @@
-//! Parquet into record batches: the footer first, then row group by row group, each read whole and checked.
+//! Parquet into record batches: the footer first, then the row groups, whose column chunks are read whole and checked.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,20 +8,17 @@ use arrow::array::{RecordBatch, RecordBatchOptions, new_empty_array};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
-use parquet::DecodeResult;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader};
-use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
-use parquet::errors::ParquetError;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelector};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
-use tokio::sync::mpsc;
 
 use super::finish::{Finishing, misfit};
+use super::group::{Columns, decode_error};
+use super::parallel::{Decoding, Unit, Wanted, units};
 use super::restore::Dictionary;
 use super::stored::declared_schema;
 use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dictionaries, footer, statistics};
 use crate::checksum::Extents;
-use crate::error::{Error, Result, recover};
+use crate::error::{Error, Result};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
 use crate::serializer::{
     CheckedSource, ColumnStatistics, ReadPlan, Source, TableReader, guarded, read_range, read_section,
@@ -31,6 +28,10 @@ use crate::serializer::{
 const MAGIC: &[u8] = b"PAR1";
 /// A page, or one row without its values, may take so many times the memory budget once it is decoded.
 const EXPANSION: usize = 8;
+/// Which share of the memory budget is for what is decoded, or being decoded, and not handed out yet.
+const DECODED_SHARE: usize = 2;
+/// However little a file says that its values take, each of them is counted with so many bytes.
+const LEAST_VALUE_BYTES: u64 = 8;
 
 pub(super) struct ParquetTable {
     source: Arc<CheckedSource>,
@@ -39,13 +40,8 @@ pub(super) struct ParquetTable {
     rows: u64,
     /// The dictionaries that were kept, by the positions of their columns.
     dictionaries: BTreeMap<usize, Arc<Dictionary>>,
-    limit: usize,
-}
-
-fn decode_error(error: ParquetError) -> Error {
-    recover(Box::new(error)).unwrap_or_else(|error| {
-        Error::damaged(format!("the Parquet file cannot be decoded: {error}")).with_source(error)
-    })
+    memory: usize,
+    threads: usize,
 }
 
 impl ParquetTable {
@@ -80,22 +76,8 @@ impl ParquetTable {
         let rows =
             rows.ok_or_else(|| Error::damaged("the Parquet file has another number of rows than was written"))?;
         let source = Arc::new(CheckedSource::new(source, &runs, extents.as_ref())?);
-        Ok(Self { source, metadata, schema, rows, dictionaries, limit })
-    }
-
-    fn decoder(&self, plan: &ReadPlan) -> Result<ParquetPushDecoder> {
-        let (groups, skipped) = groups_for(self.metadata.metadata().row_groups(), &plan.rows);
-        let batch_rows = self.batch_rows(plan, &groups);
-        let mut builder = ParquetPushDecoderBuilder::new_with_metadata(self.metadata.clone())
-            .with_row_groups(groups)
-            .with_batch_size(batch_rows)
-            .with_offset(narrow(plan.rows.start - skipped))
-            .with_limit(narrow(plan.rows.end - plan.rows.start));
-        if let Some(columns) = &plan.columns {
-            let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());
-            builder = builder.with_projection(mask);
-        }
-        builder.build().map_err(decode_error)
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self { source, metadata, schema, rows, dictionaries, memory, threads })
     }
 
     /// The dictionaries of the planned columns, column by column.
@@ -107,19 +89,77 @@ impl ParquetTable {
         }
     }
 
-    /// The column chunks that the decoder will ask for, row group by row group.
-    fn steps(&self, plan: &ReadPlan) -> Vec<Step> {
+    /// How the rows and columns of a plan are decoded.
+    fn decoding(&self, plan: &ReadPlan, schema: SchemaRef, kept: &[Option<Arc<Dictionary>>]) -> Result<Decoding> {
         let metadata = self.metadata.metadata();
-        let (groups, _) = groups_for(metadata.row_groups(), &plan.rows);
-        let columns = |group: &usize| {
-            let group = metadata.row_groups().get(*group)?;
-            let roots = group.schema_descr();
-            let planned = group.columns().iter().enumerate().filter(|(leaf, _)| {
-                plan.columns.as_ref().is_none_or(|columns| columns.contains(&roots.get_column_root_idx(*leaf)))
-            });
-            Some(Step::new(planned.filter_map(|(_, chunk)| chunk_range(chunk)).collect()))
+        let groups = groups_for(metadata.row_groups(), &plan.rows);
+        let numbers: Vec<usize> = groups.iter().map(|(number, _)| *number).collect();
+        let batch_rows = self.batch_rows(plan, &numbers);
+        let descriptor = metadata.file_metadata().schema_descr();
+        let planned = |leaf: &usize| plan.has(descriptor.get_column_root_idx(*leaf));
+        let leaves: Vec<usize> = (0..descriptor.num_columns()).filter(planned).collect();
+        let steps: Vec<Step> = numbers.iter().map(|number| self.step(*number, &leaves)).collect();
+        let wanted = groups.into_iter().zip(&steps).filter_map(|((number, rows), step)| {
+            let group = metadata.row_groups().get(number)?;
+            let count = rows.end - rows.start;
+            let selection = vec![RowSelector::skip(narrow(rows.start)), RowSelector::select(narrow(count))];
+            let estimate = group_bytes(group, plan, self.metadata.schema()) / group.num_rows().max(1).unsigned_abs();
+            let least = leaves.len() as u64 * LEAST_VALUE_BYTES;
+            let row_bytes = estimate.max(least);
+            Some(Wanted { number, selection: selection.into(), rows: count, row_bytes, stored: step.bytes() })
+        });
+        Ok(Decoding {
+            metadata: metadata.clone(),
+            units: self.units(plan, &schema, kept)?,
+            groups: wanted.collect(),
+            ahead: ReadAhead::new(self.source.clone(), steps, self.memory / AHEAD_SHARE),
+            schema,
+            leaves,
+            batch_rows,
+            limit: self.memory.saturating_mul(EXPANSION),
+            threads: self.threads,
+            room: self.memory / DECODED_SHARE,
+        })
+    }
+
+    /// The planned columns, in units that are decoded by themselves.
+    fn units(&self, plan: &ReadPlan, schema: &Schema, kept: &[Option<Arc<Dictionary>>]) -> Result<Vec<Unit>> {
+        let positions: Vec<usize> = (0..self.schema.fields().len()).filter(|position| plan.has(*position)).collect();
+        let all = self.plain_bytes();
+        let bytes: Vec<u64> = positions.iter().map(|position| all.get(*position).copied().unwrap_or(0)).collect();
+        let unit = |range: Range<usize>| {
+            let part = |range: &Range<usize>| Some((positions.get(range.clone())?, kept.get(range.clone())?));
+            let (positions, kept) = part(&range).ok_or_else(|| Error::internal("a planned column is none"))?;
+            let fields = schema.fields().get(range).unwrap_or_default().to_vec().into();
+            Ok(Unit {
+                columns: Columns::new(&self.metadata, positions)?,
+                finishing: Finishing::new(fields, kept.to_vec()),
+            })
         };
-        groups.iter().filter_map(columns).collect()
+        units(&bytes, self.threads).into_iter().map(unit).collect()
+    }
+
+    /// About what the decoding of each column costs, over all row groups.
+    fn plain_bytes(&self) -> Vec<u64> {
+        let mut bytes = vec![0_u64; self.schema.fields().len()];
+        for group in self.metadata.metadata().row_groups() {
+            for (leaf, chunk) in group.columns().iter().enumerate() {
+                let root = self.metadata.parquet_schema().get_column_root_idx(leaf);
+                if let Some(bytes) = bytes.get_mut(root) {
+                    let plain =
+                        chunk.uncompressed_size().unsigned_abs().saturating_add(chunk.num_values().unsigned_abs());
+                    *bytes = bytes.saturating_add(plain);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// The column chunks of these leaves.
+    fn step(&self, group: usize, leaves: &[usize]) -> Step {
+        let group = self.metadata.metadata().row_groups().get(group);
+        let chunk = |leaf: &usize| group.and_then(|group| group.columns().get(*leaf)).and_then(chunk_range);
+        Step::new(leaves.iter().filter_map(chunk).collect())
     }
 
     /// So many rows that a batch stays within the plan's bytes, by what the row groups say of their values.
@@ -128,8 +168,7 @@ impl ParquetTable {
             let group = self.metadata.metadata().row_groups().get(*group)?;
             Some(group_bytes(group, plan, self.metadata.schema()) / group.num_rows().max(1).unsigned_abs())
         });
-        let planned = |position: &usize| plan.columns.as_ref().is_none_or(|columns| columns.contains(position));
-        let fields = self.metadata.schema().fields().iter().enumerate().filter(|(position, _)| planned(position));
+        let fields = self.metadata.schema().fields().iter().enumerate().filter(|(position, _)| plan.has(*position));
         let fixed: usize = fields.map(|(_, field)| row_bytes(field.data_type())).sum();
         let per_row = narrow(widest.max().unwrap_or(1)).max(fixed).max(1);
         (plan.batch_bytes / per_row).clamp(1, plan.batch_rows.max(1))
@@ -175,96 +214,9 @@ impl TableReader for ParquetTable {
         if plan.rows.is_empty() {
             return no_rows(&schema, &kept);
         }
-        let finishing = Finishing::new(schema, kept);
-        let decoder = match guarded(|| self.decoder(&plan)) {
-            Ok(decoder) => decoder,
-            Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
-        };
-        let (sender, receiver) = mpsc::channel(1);
-        let (source, limit) = (self.source.clone(), self.limit);
-        let ahead = ReadAhead::new(source.clone(), self.steps(&plan), limit / EXPANSION / AHEAD_SHARE);
-        tokio::spawn(async move {
-            if let Err(error) = drive(decoder, Reads { source, ahead, limit }, finishing, &sender).await {
-                let _ = sender.send(Err(error)).await;
-            }
-        });
-        futures::stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|item| (item, receiver)) })
-            .boxed()
-    }
-}
-
-/// Where the decoder's bytes come from.
-struct Reads {
-    source: Arc<CheckedSource>,
-    /// The column chunks of the row groups, in the order in which the decoder asks for them.
-    ahead: ReadAhead,
-    limit: usize,
-}
-
-impl Reads {
-    async fn read(&mut self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        let foreseen = self.ahead.next_ranges() == Some(ranges);
-        let read =
-            if foreseen { self.ahead.next().await?.unwrap_or_default() } else { self.source.read(ranges).await? };
-        // Without a page index, what the decoder asks for are whole column chunks.
-        read.iter().try_for_each(|chunk| footer::check_pages(chunk, self.limit))?;
-        Ok(read)
-    }
-}
-
-/// Fetches row groups while those before are decoded, and hands batches on as the reader takes them.
-async fn drive(
-    mut decoder: ParquetPushDecoder,
-    mut reads: Reads,
-    finishing: Finishing,
-    sender: &mpsc::Sender<Result<RecordBatch>>,
-) -> Result<()> {
-    let mut decoding: Option<tokio::task::JoinHandle<Result<()>>> = None;
-    loop {
-        let step = guarded(|| decoder.try_next_reader().map_err(decode_error))?;
-        match step {
-            DecodeResult::NeedsData(ranges) => {
-                let bytes: Vec<Bytes> = tokio::select! {
-                    read = reads.read(&ranges) => read?,
-                    () = sender.closed() => return Ok(()),
-                };
-                guarded(|| decoder.push_ranges(ranges, bytes).map_err(decode_error))?;
-            }
-            DecodeResult::Data(reader) => {
-                finished(decoding.take()).await?;
-                let (sender, finishing) = (sender.clone(), finishing.clone());
-                decoding = Some(tokio::task::spawn_blocking(move || decode(reader, finishing, &sender)));
-            }
-            DecodeResult::Finished => return finished(decoding.take()).await,
-        }
-    }
-}
-
-async fn finished(decoding: Option<tokio::task::JoinHandle<Result<()>>>) -> Result<()> {
-    match decoding {
-        None => Ok(()),
-        Some(task) => task.await.map_err(|error| Error::internal(format!("decoding ended early: {error}")))?,
-    }
-}
-
-fn decode(
-    mut reader: ParquetRecordBatchReader,
-    mut finishing: Finishing,
-    sender: &mpsc::Sender<Result<RecordBatch>>,
-) -> Result<()> {
-    loop {
-        let next = guarded(|| {
-            let batch = reader.next().transpose().map_err(|error| decode_error(ParquetError::from(error)))?;
-            batch.map(|batch| finishing.finish(&batch)).transpose()
-        });
-        match next {
-            Ok(None) => return Ok(()),
-            Ok(Some(batch)) => {
-                if sender.blocking_send(Ok(batch)).is_err() {
-                    return Ok(());
-                }
-            }
-            Err(error) => return Err(error),
+        match guarded(|| self.decoding(&plan, schema, &kept)) {
+            Ok(decoding) => decoding.start(),
+            Err(error) => futures::stream::once(async { Err(error) }).boxed(),
         }
     }
 }
@@ -336,28 +288,25 @@ fn schema_of(metadata: &ArrowReaderMetadata) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(schema.fields().clone(), kept))
 }
 
-/// The row groups that hold `rows`, and how many rows come before the first of them.
-fn groups_for(groups: &[RowGroupMetaData], rows: &Range<u64>) -> (Vec<usize>, u64) {
-    let (mut start, mut skipped, mut wanted) = (0_u64, rows.start, Vec::new());
+/// The row groups that hold some of `rows`, and which of their own rows these are.
+fn groups_for(groups: &[RowGroupMetaData], rows: &Range<u64>) -> Vec<(usize, Range<u64>)> {
+    let (mut start, mut wanted) = (0_u64, Vec::new());
     for (number, group) in groups.iter().enumerate() {
-        let end = start + group.num_rows().unsigned_abs();
-        if end > rows.start && start < rows.end {
-            if wanted.is_empty() {
-                skipped = start;
-            }
-            wanted.push(number);
+        let end = start.saturating_add(group.num_rows().unsigned_abs());
+        let (from, to) = (rows.start.max(start), rows.end.min(end));
+        if from < to {
+            wanted.push((number, from - start..to - start));
         }
         start = end;
     }
-    (wanted, skipped)
+    wanted
 }
 
 /// About how many bytes the planned columns of a group take once decoded.
 fn group_bytes(group: &RowGroupMetaData, plan: &ReadPlan, schema: &Schema) -> u64 {
     let descriptor = group.schema_descr();
-    let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| {
-        plan.columns.as_ref().is_none_or(|columns| columns.contains(&descriptor.get_column_root_idx(*leaf)))
-    });
+    let planned = |leaf: &usize| plan.has(descriptor.get_column_root_idx(*leaf));
+    let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| planned(leaf));
     let bytes = chunks.map(|(leaf, chunk)| {
         let values = chunk.num_values().unsigned_abs();
         let root = schema.fields().get(descriptor.get_column_root_idx(leaf)).map(|field| field.data_type());
@@ -400,3 +349,6 @@ fn counted(schema: SchemaRef, plan: ReadPlan) -> BoxStream<'static, Result<Recor
 fn narrow(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

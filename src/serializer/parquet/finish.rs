@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, FieldRef, Fields};
 
 use super::mend;
 use super::restore::{Dictionary, Restorer, Viewer};
@@ -11,10 +11,10 @@ use super::rows::Collector;
 use super::stored::Form;
 use crate::error::{Error, Result};
 
-/// Finishes the batches of a scan, one after the other.
+/// Finishes some columns of a scan, batch by batch.
 #[derive(Clone)]
 pub(super) struct Finishing {
-    schema: SchemaRef,
+    fields: Fields,
     columns: Vec<Column>,
 }
 
@@ -50,26 +50,27 @@ impl Finish {
 }
 
 impl Finishing {
-    /// For batches of this schema, with the dictionary of each column that has a kept one.
-    pub(super) fn new(schema: SchemaRef, kept: Vec<Option<Arc<Dictionary>>>) -> Self {
+    /// For columns of these fields, with the dictionary of each that has a kept one.
+    pub(super) fn new(fields: Fields, kept: Vec<Option<Arc<Dictionary>>>) -> Self {
         let column = |(field, kept): (&FieldRef, Option<Arc<Dictionary>>)| Column {
             needs_mending: mend::needs_mending(field.data_type()),
             dictionary: Finish::new(field.data_type(), kept),
         };
-        let columns = schema.fields().iter().zip(kept).map(column).collect();
-        Self { schema, columns }
+        let columns = fields.iter().zip(kept).map(column).collect();
+        Self { fields, columns }
     }
 
-    /// The batch as it was put.
+    /// The columns of a batch as they were put.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the file does not hold what it says of itself.
-    pub(super) fn finish(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let columns = batch.columns().iter().zip(&mut self.columns).zip(self.schema.fields());
-        let columns = columns.map(|((array, column), field)| column.finished(array, field));
-        // The reader forgets the schema's metadata.
-        RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<_>>()?).map_err(misfit)
+    pub(super) fn finish(&mut self, arrays: &[ArrayRef]) -> Result<Vec<ArrayRef>> {
+        if arrays.len() != self.columns.len() {
+            return Err(Error::damaged("the Parquet file does not hold its own schema"));
+        }
+        let columns = arrays.iter().zip(&mut self.columns).zip(&self.fields);
+        columns.map(|((array, column), field)| column.finished(array, field)).collect()
     }
 }
 

@@ -2,26 +2,33 @@
 //!
 //! Rows are gathered into row groups of at most a quarter of the memory budget, and each group is encoded column by
 //! column on as many threads as there are cores; so memory depends neither on how long the stream is nor on how many
-//! columns it has. The exact Arrow schema lies in the file's `ARROW:schema`, the checksums of the column chunks in
+//! columns it has. They are decoded in parallel as well, some batches at a time. The exact Arrow schema lies in the file's `ARROW:schema`, the checksums of the column chunks in
 //! `coldframe.extents`, and dictionaries as they came in `coldframe.dictionaries`. What Parquet holds no dictionary of is
 //! stored as plain rows, with the types in `coldframe.types`, and read as the dictionary that it was.
 
 mod check;
+mod claims;
 mod column;
 mod cut;
 mod decode;
+mod decompress;
 mod dictionaries;
 mod encode;
 mod finish;
 mod footer;
+mod group;
 mod mend;
 mod narrow;
+mod page_header;
+mod pages;
+mod parallel;
 mod restore;
 mod rows;
 mod statistics;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod thrift;
 mod values;
 
 use std::sync::Arc;

@@ -1,0 +1,393 @@
+//! Row groups decoded by several threads at once, in units of some columns, and handed out in order.
+//!
+//! ```text
+//! planner:  room in memory ─▶ column chunks of a row group ─▶ a job for each unit: so many batches of its columns
+//! unit:     a free core ─▶ decoded, finished columns of these batches
+//! stream:   waits for all units of the oldest stretch ─▶ batches, one by one; then its room is free again
+//! ```
+//!
+//! A stretch is some batches of a row group. Its room is taken before it is decoded and freed when its last batch was
+//! handed out, so a reader who takes batches slowly stops the decoding.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use parquet::arrow::arrow_reader::RowSelection;
+use parquet::file::metadata::ParquetMetaData;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::finish::{Finishing, misfit};
+use super::group::{Columns, Decoded, Group};
+use crate::error::{Error, Result};
+use crate::serializer::ahead::ReadAhead;
+use crate::serializer::guarded;
+
+/// The room is counted in pieces of so many bytes.
+const PIECE_BYTES: u64 = 1024;
+/// A stretch takes at most such a share of the room, so that one is decoded while another is handed out.
+const STRETCH_SHARE: u64 = 4;
+/// However small, a stretch counts as such a share of the room, so that only so many are under way.
+const LEAST_SHARE: u64 = 32;
+/// A stretch has at most so many batches, in case they are larger than they look.
+const STRETCH_BATCHES: u64 = 8;
+
+/// Columns that are decoded together, one of several units of a scan.
+pub(super) struct Unit {
+    pub(super) columns: Columns,
+    /// Makes them what was put; each row group begins with a copy of it.
+    pub(super) finishing: Finishing,
+}
+
+/// What is wanted of a row group.
+pub(super) struct Wanted {
+    pub(super) number: usize,
+    /// Of all its rows.
+    pub(super) selection: RowSelection,
+    /// How many rows that selects.
+    pub(super) rows: u64,
+    /// About how many bytes each of them takes once decoded.
+    pub(super) row_bytes: u64,
+    /// The bytes of its column chunks, as they are stored.
+    pub(super) stored: u64,
+}
+
+/// How a scan is decoded.
+pub(super) struct Decoding {
+    pub(super) metadata: Arc<ParquetMetaData>,
+    pub(super) schema: SchemaRef,
+    pub(super) units: Vec<Unit>,
+    /// The leaves that are read of each row group, ascending.
+    pub(super) leaves: Vec<usize>,
+    pub(super) groups: VecDeque<Wanted>,
+    /// The column chunks of these groups, in the same order.
+    pub(super) ahead: ReadAhead,
+    pub(super) batch_rows: usize,
+    /// A page may take so many bytes once decompressed.
+    pub(super) limit: usize,
+    pub(super) threads: usize,
+    /// About so many bytes are decoded, or being decoded, and not handed out yet.
+    pub(super) room: usize,
+}
+
+impl Decoding {
+    /// Starts to decode; stops when the stream is dropped.
+    pub(super) fn start(self) -> BoxStream<'static, Result<RecordBatch>> {
+        let (sender, flights) = mpsc::unbounded_channel();
+        let schema = self.schema.clone();
+        let planner = Running(tokio::spawn(async move {
+            let last = match Planner::new(self).run(&sender).await {
+                Ok(()) => Flight::Landed,
+                Err(error) => Flight::Failed(error),
+            };
+            let _ = sender.send(last);
+        }));
+        let assembly =
+            Assembly { schema, under_way: Some((flights, planner)), ready: VecDeque::new(), failure: None, room: None };
+        futures::stream::unfold(assembly, |mut assembly| async { assembly.next().await.map(|item| (item, assembly)) })
+            .boxed()
+    }
+}
+
+/// A task that ends with this.
+struct Running(JoinHandle<()>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What the planner tells the stream.
+enum Flight {
+    Stretch(Stretch),
+    Failed(Error),
+    /// There is no more. That it is said tells an end from a planner that vanished.
+    Landed,
+}
+
+/// Batches that are being decoded.
+struct Stretch {
+    /// Of each unit.
+    answers: Vec<oneshot::Receiver<Answer>>,
+    rows: u64,
+    room: OwnedSemaphorePermit,
+}
+
+/// The columns of a unit, batch by batch, up to a failure if there was one.
+struct Answer {
+    batches: Vec<Vec<ArrayRef>>,
+    failure: Option<Error>,
+}
+
+struct Planner {
+    metadata: Arc<ParquetMetaData>,
+    units: Arc<[Unit]>,
+    leaves: Vec<usize>,
+    groups: VecDeque<Wanted>,
+    ahead: ReadAhead,
+    batch_rows: usize,
+    limit: usize,
+    cores: Arc<Semaphore>,
+    room: Arc<Semaphore>,
+    pieces: u64,
+}
+
+impl Planner {
+    fn new(decoding: Decoding) -> Self {
+        let pieces = (decoding.room as u64 / PIECE_BYTES).clamp(LEAST_SHARE, u64::from(u32::MAX));
+        Self {
+            metadata: decoding.metadata,
+            units: decoding.units.into(),
+            leaves: decoding.leaves,
+            groups: decoding.groups,
+            ahead: decoding.ahead,
+            batch_rows: decoding.batch_rows,
+            limit: decoding.limit,
+            cores: Arc::new(Semaphore::new(decoding.threads.max(1))),
+            room: Arc::new(Semaphore::new(narrow(pieces))),
+            pieces,
+        }
+    }
+
+    async fn run(mut self, sender: &mpsc::UnboundedSender<Flight>) -> Result<()> {
+        while let Some(wanted) = self.groups.pop_front() {
+            let (batches, mut left) = (self.stretch_batches(&wanted), wanted.rows);
+            let mut workers: Option<Vec<mpsc::UnboundedSender<Job>>> = None;
+            while left > 0 {
+                let rows = left.min(batches.saturating_mul(self.batch_rows as u64));
+                left -= rows;
+                let stored = if workers.is_none() { wanted.stored } else { 0 };
+                let room = self.room(rows.saturating_mul(wanted.row_bytes).saturating_add(stored)).await?;
+                let workers = match &mut workers {
+                    Some(workers) => workers,
+                    None => {
+                        let chunks = self.ahead.next().await?.unwrap_or_default();
+                        workers.insert(self.workers(&wanted, chunks))
+                    }
+                };
+                let count = if left == 0 { usize::MAX } else { narrow(batches) };
+                let answers = workers.iter().map(|worker| Job::hand_to(worker, count)).collect();
+                if sender.send(Flight::Stretch(Stretch { answers, rows, room })).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many batches of a row group make a stretch.
+    fn stretch_batches(&self, wanted: &Wanted) -> u64 {
+        let batch_bytes = wanted.row_bytes.saturating_mul(self.batch_rows as u64).max(1);
+        (self.pieces * PIECE_BYTES / STRETCH_SHARE / batch_bytes).clamp(1, STRETCH_BATCHES)
+    }
+
+    async fn room(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
+        let pieces = (bytes / PIECE_BYTES).clamp(self.pieces / LEAST_SHARE, self.pieces);
+        let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+        let room = self.room.clone().acquire_many_owned(pieces).await;
+        room.map_err(|_| Error::internal("the room for decoding vanished"))
+    }
+
+    /// One worker for each unit of a row group.
+    fn workers(&self, wanted: &Wanted, chunks: Vec<Bytes>) -> Vec<mpsc::UnboundedSender<Job>> {
+        let chunks = self.leaves.iter().copied().zip(chunks).collect();
+        let group = Arc::new(Group::new(self.metadata.clone(), wanted.number, chunks, self.limit));
+        let start = |unit| {
+            let (sender, jobs) = mpsc::unbounded_channel();
+            let worker = Worker {
+                units: self.units.clone(),
+                unit,
+                next: Next::Group { group: group.clone(), selection: wanted.selection.clone() },
+                batch_rows: self.batch_rows,
+            };
+            tokio::spawn(work(worker, jobs, self.cores.clone()));
+            sender
+        };
+        (0..self.units.len()).map(start).collect()
+    }
+}
+
+/// The next batches of a unit.
+struct Job {
+    batches: usize,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Job {
+    fn hand_to(worker: &mpsc::UnboundedSender<Self>, batches: usize) -> oneshot::Receiver<Answer> {
+        let (answer, answers) = oneshot::channel();
+        // Where the worker is gone, so is the answer, which whoever waits for it finds.
+        let _ = worker.send(Self { batches, answer });
+        answers
+    }
+}
+
+/// Decodes one unit of a row group, stretch by stretch.
+struct Worker {
+    units: Arc<[Unit]>,
+    unit: usize,
+    next: Next,
+    batch_rows: usize,
+}
+
+/// What a worker goes on with.
+enum Next {
+    Group { group: Arc<Group>, selection: RowSelection },
+    Batches(Box<(Decoded, Finishing)>),
+    Nothing,
+}
+
+/// Does the jobs of one worker as cores are free, until nobody wants its answers any more.
+async fn work(mut worker: Worker, mut jobs: mpsc::UnboundedReceiver<Job>, cores: Arc<Semaphore>) {
+    while let Some(job) = jobs.recv().await {
+        let Ok(core) = cores.clone().acquire_owned().await else { return };
+        if job.answer.is_closed() {
+            return;
+        }
+        let done = tokio::task::spawn_blocking(move || {
+            let answer = worker.answer(&job);
+            drop(core);
+            let _ = job.answer.send(answer);
+            worker
+        });
+        match done.await {
+            Ok(done) => worker = done,
+            Err(_) => return,
+        }
+    }
+}
+
+impl Worker {
+    fn answer(&mut self, job: &Job) -> Answer {
+        let mut batches = Vec::new();
+        while batches.len() < job.batches && !job.answer.is_closed() {
+            match self.batch() {
+                Ok(Some(batch)) => batches.push(batch),
+                Ok(None) => break,
+                Err(error) => {
+                    self.next = Next::Nothing;
+                    return Answer { batches, failure: Some(error) };
+                }
+            }
+        }
+        if job.batches == usize::MAX {
+            self.next = Next::Nothing;
+        }
+        Answer { batches, failure: None }
+    }
+
+    fn batch(&mut self) -> Result<Option<Vec<ArrayRef>>> {
+        if let (Next::Group { group, selection }, Some(unit)) = (&self.next, self.units.get(self.unit)) {
+            let decoded = group.decode(&unit.columns, selection.clone(), self.batch_rows)?;
+            self.next = Next::Batches(Box::new((decoded, unit.finishing.clone())));
+        }
+        let Next::Batches(next) = &mut self.next else { return Ok(None) };
+        let (decoded, finishing) = &mut **next;
+        match decoded.next()? {
+            Some(columns) => guarded(|| finishing.finish(&columns)).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Puts the columns of all units together, in order.
+struct Assembly {
+    schema: SchemaRef,
+    under_way: Option<(mpsc::UnboundedReceiver<Flight>, Running)>,
+    ready: VecDeque<RecordBatch>,
+    /// What comes after the batches that are ready.
+    failure: Option<Error>,
+    /// Of the batches that are ready.
+    room: Option<OwnedSemaphorePermit>,
+}
+
+impl Assembly {
+    async fn next(&mut self) -> Option<Result<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.ready.pop_front() {
+                if self.ready.is_empty() {
+                    self.room = None;
+                }
+                return Some(Ok(batch));
+            }
+            self.room = None;
+            if let Some(error) = self.failure.take() {
+                self.under_way = None;
+                return Some(Err(error));
+            }
+            let (flights, _) = self.under_way.as_mut()?;
+            match flights.recv().await {
+                Some(Flight::Stretch(stretch)) => self.land(stretch).await,
+                Some(Flight::Failed(error)) => self.failure = Some(error),
+                Some(Flight::Landed) => self.under_way = None,
+                None => self.failure = Some(Error::internal("decoding ended early")),
+            }
+        }
+    }
+
+    async fn land(&mut self, stretch: Stretch) {
+        let mut units = Vec::with_capacity(stretch.answers.len());
+        for answer in stretch.answers {
+            let lost = || Answer {
+                batches: Vec::new(),
+                failure: Some(Error::internal("a column was lost while it was decoded")),
+            };
+            units.push(answer.await.unwrap_or_else(|_| lost()));
+        }
+        self.room = Some(stretch.room);
+        // The first to fail, by its rows and then by its columns, whoever was first to say so.
+        let first = units.iter().enumerate().min_by_key(|(_, unit)| (unit.batches.len(), unit.failure.is_none()));
+        let Some((first, whole)) = first.map(|(first, unit)| (first, unit.batches.len())) else { return };
+        self.failure = units.get_mut(first).and_then(|unit| unit.failure.take());
+        let mut columns: Vec<_> = units.into_iter().map(|unit| unit.batches.into_iter()).collect();
+        let mut rows = 0;
+        for _ in 0..whole {
+            let batch = columns.iter_mut().filter_map(Iterator::next).flatten().collect();
+            match RecordBatch::try_new(self.schema.clone(), batch) {
+                Ok(batch) => {
+                    rows += batch.num_rows() as u64;
+                    self.ready.push_back(batch);
+                }
+                Err(error) => {
+                    self.failure = Some(misfit(error));
+                    return;
+                }
+            }
+        }
+        if self.failure.is_none() && rows != stretch.rows {
+            let message =
+                format!("a row group of the Parquet file has {rows} rows where {} were expected", stretch.rows);
+            self.failure = Some(Error::damaged(message));
+        }
+    }
+}
+
+/// The columns of a scan, cut into units of about the same work: as many as `threads` need, and none of many small
+/// columns alone. `bytes` has what each column takes.
+pub(super) fn units(bytes: &[u64], threads: usize) -> Vec<Range<usize>> {
+    /// For each thread, so that none waits long for the last.
+    const UNITS: u64 = 8;
+    let enough = bytes.iter().sum::<u64>() / (threads.max(1) as u64 * UNITS);
+    let (mut units, mut start, mut sum) = (Vec::new(), 0, 0);
+    for (at, bytes) in bytes.iter().enumerate() {
+        sum += bytes;
+        if sum > enough {
+            units.push(start..at + 1);
+            (start, sum) = (at + 1, 0);
+        }
+    }
+    if start < bytes.len() {
+        units.push(start..bytes.len());
+    }
+    units
+}
+
+fn narrow(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
