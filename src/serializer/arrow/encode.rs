@@ -144,9 +144,9 @@ impl ArrowEncoder {
         if let Some(codec) = self.codec {
             part.compress(codec, self.threads, sink)?;
         }
+        let (extents, heads) = (sink.take_extents(), std::mem::take(&mut part.heads).finish());
         sink.copy(&END_OF_STREAM)?;
-        let heads = std::mem::take(&mut part.heads).finish();
-        let footer = footer(&self.schema, &part, &sink.take_extents(), &heads)?;
+        let footer = footer(&self.schema, &part, &extents, &heads)?;
         sink.copy(&footer)?;
         sink.end_part(Ending { rows: Some(part.rows), footer: Some(Section::of(&footer)), ..Ending::default() })
     }

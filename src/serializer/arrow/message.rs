@@ -60,7 +60,7 @@ impl Message {
     /// Cuts what the library's encoder gave into its messages.
     pub(super) fn split(buffers: Vec<Buffer>) -> Result<Vec<Self>> {
         let mut messages = Vec::new();
-        let mut buffers = buffers.into_iter();
+        let mut buffers = buffers.into_iter().filter(|buffer| !buffer.is_empty());
         while let Some(prefix) = buffers.next() {
             let length = prefix.strip_prefix(&MARKER).and_then(|length| <[u8; 4]>::try_from(length).ok());
             let length = length.and_then(|length| usize::try_from(i32::from_le_bytes(length)).ok());
@@ -77,9 +77,7 @@ impl Message {
             while left > 0 {
                 let buffer = buffers.next().ok_or_else(strange)?;
                 left = left.checked_sub(buffer.len()).ok_or_else(strange)?;
-                if !buffer.is_empty() {
-                    body.push(buffer);
-                }
+                body.push(buffer);
             }
             if head.len() != bytes {
                 return Err(strange());
