@@ -226,7 +226,8 @@ impl Drop for Staged {
 
 /// Writes all pieces, as many as fit into each call to the system.
 fn write_all(file: &mut File, payload: &PutPayload) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = payload.iter().filter(|bytes| !bytes.is_empty()).map(|b| IoSlice::new(b)).collect();
+    let mut slices: Vec<IoSlice<'_>> =
+        payload.iter().filter(|bytes| !bytes.is_empty()).map(|b| IoSlice::new(b)).collect();
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
         match file.write_vectored(rest) {

@@ -47,9 +47,7 @@ pub(super) fn decompressed_bytes(bytes: &[u8], block: &Block, wanted: Option<&[b
     let body = bytes.get(start..).ok_or_else(malformed)?;
     let buffers = contents(&message)?.buffers().into_iter().flatten().enumerate();
     let mut wanted = buffers.filter(|(at, _)| is_wanted(wanted, *at));
-    wanted.try_fold(0_usize, |total, (_, described)| {
-        Ok(total.saturating_add(Stored::new(body, described)?.length()))
-    })
+    wanted.try_fold(0_usize, |total, (_, described)| Ok(total.saturating_add(Stored::new(body, described)?.length())))
 }
 
 fn is_wanted(wanted: Option<&[bool]>, buffer: usize) -> bool {

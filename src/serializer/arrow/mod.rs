@@ -15,6 +15,8 @@ mod lz4;
 mod message;
 mod nested;
 mod send;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -120,6 +122,8 @@ impl Serializer for Arrow {
     }
 
     async fn open(&self, source: Arc<dyn Source>, memory: usize) -> Result<Readable> {
-        Ok(Readable::Table(Arc::new(decode::ArrowTable::open(source, self.compression.is_none(), memory, cores()).await?)))
+        Ok(Readable::Table(Arc::new(
+            decode::ArrowTable::open(source, self.compression.is_none(), memory, cores()).await?,
+        )))
     }
 }
