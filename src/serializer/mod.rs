@@ -22,6 +22,7 @@ mod json;
 mod parallel;
 pub mod parquet;
 mod registry;
+mod room;
 mod same;
 mod short_form;
 mod sink;

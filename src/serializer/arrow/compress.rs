@@ -82,8 +82,8 @@ pub(super) fn compressed(messages: Vec<Message>, codec: Codec, threads: usize) -
             let cut = codec.cut(&buffer);
             let pieces: Vec<Vec<u8>> = done.by_ref().take(cut.len()).collect();
             let stored = match codec {
-                Codec::Lz4 => stored(buffer, lz4::frame(&cut, &pieces)?),
-                Codec::Zstd(_) => stored(buffer, pieces.concat()),
+                Codec::Lz4 => stored(buffer, lz4::frame(&cut, pieces)?),
+                Codec::Zstd(_) => stored(buffer, pieces.into_iter().map(Buffer::from_vec).collect()),
             };
             let length: usize = stored.iter().map(|piece| piece.len()).sum();
             places.push(place(at, length)?);
@@ -106,12 +106,12 @@ fn place(at: usize, length: usize) -> Result<arrow::ipc::Buffer> {
 }
 
 /// What stands in the file for a buffer; nothing for one without bytes.
-fn stored(buffer: Buffer, frame: Vec<u8>) -> Vec<Buffer> {
-    if buffer.is_empty() {
-        Vec::new()
-    } else if frame.len() < buffer.len() {
-        vec![Buffer::from((buffer.len() as i64).to_le_bytes().as_slice()), Buffer::from_vec(frame)]
-    } else {
-        vec![Buffer::from((-1_i64).to_le_bytes().as_slice()), buffer]
+fn stored(buffer: Buffer, frame: Vec<Buffer>) -> Vec<Buffer> {
+    let length: usize = frame.iter().map(|piece| piece.len()).sum();
+    let told = |length: i64| Buffer::from(length.to_le_bytes().as_slice());
+    match buffer.len() {
+        0 => Vec::new(),
+        raw if length < raw => std::iter::once(told(raw as i64)).chain(frame).collect(),
+        _ => vec![told(-1), buffer],
     }
 }

@@ -27,28 +27,31 @@ pub(super) fn block_bytes(buffer: usize) -> usize {
 
 fn sizes(buffer: usize) -> (usize, BlockSize) {
     match buffer {
-        ..=0x1_0000 => (64 << 10, BlockSize::Max64KB),
-        ..=0x4_0000 => (256 << 10, BlockSize::Max256KB),
+        0..=0x1_0000 => (64 << 10, BlockSize::Max64KB),
+        0x1_0001..=0x4_0000 => (256 << 10, BlockSize::Max256KB),
         _ => (1 << 20, BlockSize::Max1MB),
     }
 }
 
-/// The frame of a buffer that was cut into `raw` blocks, each of which was compressed by itself.
-pub(super) fn frame(raw: &[Buffer], compressed: &[Vec<u8>]) -> Result<Vec<u8>> {
+/// The frame of a buffer that was cut into `raw` blocks, each of which was compressed by itself; in pieces, so that
+/// nothing is copied.
+pub(super) fn frame(raw: &[Buffer], compressed: Vec<Vec<u8>>) -> Result<Vec<Buffer>> {
     let total = raw.iter().map(|block| block.len()).sum();
     let failed = |error| Error::internal(format!("an LZ4 frame cannot be written: {error}"));
     let info = FrameInfo::new().block_size(sizes(total).1).block_mode(BlockMode::Independent);
-    let mut frame = FrameEncoder::with_frame_info(info, Vec::new()).finish().map_err(failed)?;
-    frame.truncate(frame.len().saturating_sub(END.len()));
-    frame.reserve_exact(compressed.iter().map(|block| block.len() + 4).sum::<usize>() + END.len());
+    let mut between = FrameEncoder::with_frame_info(info, Vec::new()).finish().map_err(failed)?;
+    between.truncate(between.len().saturating_sub(END.len()));
+    let mut pieces = Vec::with_capacity(2 * raw.len() + 1);
     for (raw, compressed) in raw.iter().zip(compressed) {
-        let (flag, block) = if compressed.len() < raw.len() { (0, compressed.as_slice()) } else { (RAW, &**raw) };
+        let smaller = compressed.len() < raw.len();
+        let (flag, block) = if smaller { (0, Buffer::from_vec(compressed)) } else { (RAW, raw.clone()) };
         let size = u32::try_from(block.len()).map_err(|_| Error::internal("an LZ4 block is too large"))?;
-        frame.extend_from_slice(&(size | flag).to_le_bytes());
-        frame.extend_from_slice(block);
+        between.extend_from_slice(&(size | flag).to_le_bytes());
+        pieces.extend([Buffer::from_vec(std::mem::take(&mut between)), block]);
     }
-    frame.extend_from_slice(&END);
-    Ok(frame)
+    between.extend_from_slice(&END);
+    pieces.push(Buffer::from_vec(between));
+    Ok(pieces)
 }
 
 /// Whether a frame decompresses to about the `claimed` bytes at most: all of its blocks but the last are full.
@@ -123,7 +126,7 @@ mod tests {
     fn framed(bytes: &[u8]) -> Vec<u8> {
         let raw: Vec<Buffer> = bytes.chunks(block_bytes(bytes.len())).map(Buffer::from).collect();
         let compressed: Vec<Vec<u8>> = raw.iter().map(|block| lz4_flex::block::compress(block)).collect();
-        frame(&raw, &compressed).unwrap()
+        frame(&raw, compressed).unwrap().iter().flat_map(|piece| piece.to_vec()).collect()
     }
 
     fn mixed(length: usize) -> Vec<u8> {
