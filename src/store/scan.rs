@@ -117,7 +117,8 @@ impl Scan {
     ///
     /// Only an uncompressed Arrow file on a local disk, which belongs to the user of this process and which nobody else may
     /// write to, is otherwise handed out as it lies, with its size, its footer, its dictionaries and the heads of its
-    /// messages checked. All else is checked in any case.
+    /// messages checked. All else is checked in any case. So check a file that somebody else may have made, such as one
+    /// from a store that was unpacked here, before arrays from it are given to code that trusts their offsets and text.
     pub fn check(mut self, check: bool) -> Self {
         self.check = check;
         self

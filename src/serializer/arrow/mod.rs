@@ -1,8 +1,9 @@
 //! `arrow`: tables as Arrow IPC files, with every Arrow type exactly as it went in.
 //!
-//! Batches are written as they come, cut to at most 16 MiB. Where a later batch brings another dictionary, the known
-//! one grows by what is new in it (an IPC file cannot replace a dictionary), or a new part begins. The checksums of
-//! the messages lie in the file's own footer, under `coldframe.extents`.
+//! Batches are written as they come, cut to at most 16 MiB, and not copied on the way. Where a later batch brings another
+//! dictionary, the known one grows by what is new in it (an IPC file cannot replace a dictionary), or a new part begins.
+//! The checksums of the messages lie in the file's own footer, under `coldframe.extents`, and those of their heads under
+//! `coldframe.heads`.
 
 mod check;
 mod chosen;
