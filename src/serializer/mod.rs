@@ -22,7 +22,6 @@ mod json;
 mod parallel;
 pub mod parquet;
 mod registry;
-mod room;
 mod same;
 mod short_form;
 mod sink;

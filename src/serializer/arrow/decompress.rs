@@ -11,7 +11,6 @@ use zstd::bulk::Decompressor;
 use super::lz4;
 use super::message::{contents, malformed, padding, parsed, restated};
 use crate::error::{Error, Result};
-use crate::serializer::room::Room;
 
 /// A buffer in a compressed message.
 struct Stored<'a> {
@@ -74,8 +73,8 @@ pub(super) fn decompressed(bytes: &[u8], block: &Block, wanted: Option<&[bool]>)
         }
     }
     let head = restated(&message, &places, None, end)?;
-    let mut room = Room::new(head.len().checked_add(end).ok_or_else(malformed)?);
-    let (front, mut rest) = room.bytes().split_at_mut(head.len());
+    let mut room = vec![0; head.len().checked_add(end).ok_or_else(malformed)?];
+    let (front, mut rest) = room.split_at_mut(head.len());
     front.copy_from_slice(&head);
     let (mut zstd, mut done) = (None, 0);
     for (buffer, place) in stored {
@@ -91,7 +90,7 @@ pub(super) fn decompressed(bytes: &[u8], block: &Block, wanted: Option<&[bool]>)
         rest = later;
     }
     let length = i32::try_from(head.len()).map_err(|_| malformed())?;
-    Ok((room.into_buffer(), Block::new(0, length, number(end)?)))
+    Ok((Buffer::from_vec(room), Block::new(0, length, number(end)?)))
 }
 
 fn number(bytes: usize) -> Result<i64> {
