@@ -184,9 +184,7 @@ class ResultReference:
         """
         if cache and columns is None and type is None and self._value is not _NOTHING:
             return self._value
-        value = self.store.get(
-            self, columns, check=check, allow_pickle=allow_pickle, type=type, progress=progress
-        )
+        value = self.store.get(self, columns, check=check, allow_pickle=allow_pickle, type=type, progress=progress)
         if cache and columns is None and type is None:
             self._value = value
         return value

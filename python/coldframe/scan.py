@@ -32,9 +32,9 @@ class Scan:
     >>> polars.DataFrame(store.scan("etl/trips", columns=["fare"])).shape
     (2, 1)
 
-    What is read is checked; a damaged file raises DamagedError, or in a stream the consumer's own error. Of an uncompressed
-    Arrow file on a local disk, which belongs to this user and which nobody else may write to, only the structure is checked
-    and nothing is read before it is used, unless the scan was made with `check=True`.
+    What is read is checked; a damaged file raises DamagedError, or in a stream the consumer's own error. Of an
+    uncompressed Arrow file on a local disk, which belongs to this user and which nobody else may write to, only the
+    structure is checked and nothing is read before it is used, unless the scan was made with `check=True`.
     """
 
     def __init__(

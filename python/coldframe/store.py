@@ -166,8 +166,8 @@ class Store:
             columns: Only these columns of a frame, in this order; a pandas frame keeps its index.
             version: This version of the key instead of the newest.
             as_of: The version that was the newest then; a datetime with a zone.
-            check: Also compares the content of an uncompressed Arrow file on a local disk, which belongs to this user and
-                which nobody else may write to, with its checksums. All else is compared in any case.
+            check: Also compares the content of an uncompressed Arrow file on a local disk, which belongs to this user
+                and which nobody else may write to, with its checksums. All else is compared in any case.
             allow_pickle: Loads a pickle. **That runs code of whoever wrote it**: only for results that you trust.
             type: What pydantic makes of a JSON value, such as a model class or ``list[Model]``.
             progress: As in `Store`.
