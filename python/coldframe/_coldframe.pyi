@@ -52,6 +52,7 @@ class _Selection(Protocol):
     limit: int | None
     tail: int | None
     batch_rows: int | None
+    check: bool
 
 def run_command(arguments: Sequence[str]) -> int: ...
 def losses(content: Content, serializer: str | None = None) -> str: ...

@@ -174,6 +174,7 @@ class ResultReference:
         columns: Sequence[Any] | None = None,
         *,
         cache: bool = False,
+        check: bool = False,
         allow_pickle: bool = False,
         type: Any = None,
         progress: bool | None = None,
@@ -188,7 +189,7 @@ class ResultReference:
         """
         if cache and columns is None and type is None and self._value is not _NOTHING:
             return self._value
-        value = self.store.get(self, columns, allow_pickle=allow_pickle, type=type, progress=progress)
+        value = self.store.get(self, columns, check=check, allow_pickle=allow_pickle, type=type, progress=progress)
         if cache and columns is None and type is None:
             self._value = value
         return value
@@ -205,11 +206,19 @@ class ResultReference:
         offset: int = 0,
         tail: int | None = None,
         batch_rows: int | None = None,
+        check: bool = False,
         progress: bool | None = None,
     ) -> Scan:
         """Some columns and rows of a table; see `Store.scan`."""
         return self.store.scan(
-            self, columns, limit=limit, offset=offset, tail=tail, batch_rows=batch_rows, progress=progress
+            self,
+            columns,
+            limit=limit,
+            offset=offset,
+            tail=tail,
+            batch_rows=batch_rows,
+            check=check,
+            progress=progress,
         )
 
     def to_pandas(self) -> pandas.DataFrame:

@@ -32,7 +32,9 @@ class Scan:
     >>> polars.DataFrame(store.scan("etl/trips", columns=["fare"])).shape
     (2, 1)
 
-    Everything that is read is checked; a damaged file raises DamagedError, or in a stream the consumer's own error.
+    What is read is checked; a damaged file raises DamagedError, or in a stream the consumer's own error. Of an
+    uncompressed Arrow file on a local disk, which belongs to this user and which nobody else may write to, only the
+    structure is checked and nothing is read before it is used, unless the scan was made with `check=True`.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Scan:
         offset: int = 0,
         tail: int | None = None,
         batch_rows: int | None = None,
+        check: bool = False,
         progress: bool | None = None,
         again: Callable[[_coldframe.Opened], Any] | None = None,
     ) -> None:
@@ -66,6 +69,7 @@ class Scan:
         self._offset = offset
         self._tail = tail
         self._batch_rows = batch_rows
+        self._check = check
         self._progress = progress
         #: What may be pickled, and scanned in another process.
         self._again = again
@@ -78,6 +82,7 @@ class Scan:
             "offset": self._offset,
             "tail": self._tail,
             "batch_rows": self._batch_rows,
+            "check": self._check,
         }
         return _scanned, (self._again(self._open()), self._columns, selection)
 
@@ -151,7 +156,7 @@ class Scan:
         return source or {}
 
     def _selection(self, columns: list[str] | None) -> Selection:
-        return Selection(columns, self._offset, self._limit, self._tail, self._batch_rows)
+        return Selection(columns, self._offset, self._limit, self._tail, self._batch_rows, self._check)
 
     def _collect(self) -> _coldframe.Table:
         opened = self._open()
@@ -303,6 +308,7 @@ class Scan:
             columns=self._columns,
             limit=limit,
             offset=self._offset,
+            check=self._check,
             progress=self._progress,
             again=self._again,
         )
@@ -351,16 +357,23 @@ def _scanned(what: Any, columns: list[Any] | None, selection: dict[str, Any]) ->
 class Selection:
     """Which columns and rows the native part is to read."""
 
-    __slots__ = ("batch_rows", "columns", "limit", "offset", "tail")
+    __slots__ = ("batch_rows", "check", "columns", "limit", "offset", "tail")
 
     def __init__(
-        self, columns: list[str] | None, offset: int, limit: int | None, tail: int | None, batch_rows: int | None
+        self,
+        columns: list[str] | None,
+        offset: int,
+        limit: int | None,
+        tail: int | None,
+        batch_rows: int | None,
+        check: bool,
     ) -> None:
         self.columns = columns
         self.offset = offset
         self.limit = limit
         self.tail = tail
         self.batch_rows = batch_rows
+        self.check = check
 
 
 def no_such_column(column: str, known: Sequence[str], result: str) -> ColumnNotFoundError:

@@ -158,17 +158,20 @@ class Store:
         *,
         version: int | None = None,
         as_of: datetime | None = None,
+        check: bool = False,
         allow_pickle: bool = False,
         type: Any = None,
         progress: bool | None = None,
     ) -> Any:
-        """The result, as the kind that was put, with every byte checked.
+        """The result, as the kind that was put, checked.
 
         Args:
             what: ``KEY``, ``KEY@N``, or a reference.
             columns: Only these columns of a frame, in this order; a pandas frame keeps its index.
             version: This version of the key instead of the newest.
             as_of: The version that was the newest then; a datetime with a zone.
+            check: Also compares the content of an uncompressed Arrow file on a local disk, which belongs to this user
+                and which nobody else may write to, with its checksums. All else is compared in any case.
             allow_pickle: Loads a pickle. **That runs code of whoever wrote it**: only for results that you trust.
             type: What pydantic makes of a JSON value, such as a model class or ``list[Model]``.
             progress: As in `Store`.
@@ -181,7 +184,12 @@ class Store:
                 raise InvalidInputError("type: it is for JSON values, and this result is a table", subject=_name(what))
             progress = self._progress if progress is None else progress
             return Scan(
-                lambda: opened, _name(what), columns=columns, progress=progress, again=self._referred_to
+                lambda: opened,
+                _name(what),
+                columns=columns,
+                check=check,
+                progress=progress,
+                again=self._referred_to,
             ).frame()
         if columns is not None:
             raise InvalidInputError("columns: this result is no table", subject=_name(what))
@@ -198,6 +206,7 @@ class Store:
         version: int | None = None,
         as_of: datetime | None = None,
         batch_rows: int | None = None,
+        check: bool = False,
         progress: bool | None = None,
     ) -> Scan:
         """Some columns and rows of a table; nothing is read yet.
@@ -211,6 +220,7 @@ class Store:
             version: This version of the key instead of the newest.
             as_of: The version that was the newest then; a datetime with a zone.
             batch_rows: At most so many rows a batch.
+            check: As in `get`.
             progress: As in `Store`.
         """
         _check_what(what)
@@ -222,6 +232,7 @@ class Store:
             offset=offset,
             tail=tail,
             batch_rows=batch_rows,
+            check=check,
             progress=self._progress if progress is None else progress,
             again=self._referred_to,
         )

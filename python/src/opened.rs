@@ -21,11 +21,12 @@ pub(crate) struct Selection {
     limit: Option<u64>,
     tail: Option<u64>,
     batch_rows: Option<usize>,
+    check: bool,
 }
 
 impl Opened {
     fn scan(&self, selection: Selection) -> Scan {
-        let mut scan = self.0.scan();
+        let mut scan = self.0.scan().check(selection.check);
         if let Some(columns) = selection.columns {
             scan = scan.columns(columns);
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,28 @@ def test_it_outlives_the_delete_of_its_result(tmp_path: Path) -> None:
     back = store.put("key", table, serializer="arrow").get()
     assert store.delete("key") == [1]
     assert back.equals(table)
+
+
+def test_the_content_is_checked_where_it_is_asked_for(tmp_path: Path) -> None:
+    table = pa.table({"n": range(100_000)})
+    store = coldframe.Store(tmp_path, durable=False)
+    reference = store.put("key", table, serializer="arrow")
+    (file,) = tmp_path.glob("data/key/*.arrow")
+    content = bytearray(file.read_bytes())
+    content[400_000] ^= 1
+    file.write_bytes(content)
+    assert reference.get().num_rows == reference.scan().to_arrow().num_rows == 100_000
+    for read in (
+        lambda: reference.get(check=True),
+        lambda: store.get("key", check=True),
+        lambda: reference.scan(check=True).to_arrow(),
+        lambda: pickle.loads(pickle.dumps(reference.scan(check=True))).to_arrow(),
+    ):
+        with pytest.raises(coldframe.DamagedError):
+            read()
+    file.chmod(0o666)
+    with pytest.raises(coldframe.DamagedError):
+        reference.get()
 
 
 def test_compressed_files_are_not_mapped(tmp_path: Path) -> None:

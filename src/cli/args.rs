@@ -227,6 +227,9 @@ pub(super) struct Get {
     /// What was the newest version of the key at this time, such as 2026-11-20T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = units::parse_time)]
     pub(super) as_of: Option<DateTime<Utc>>,
+    /// Also compare an Arrow file of your own on a local disk with its checksums, when it is handed on as Arrow
+    #[arg(long)]
+    pub(super) check: bool,
 }
 
 /// What an output can be.

@@ -69,7 +69,9 @@ async fn table(context: &Context, arguments: &Get, format: Option<OutputFormat>,
     }
     let destination = Destination::new(arguments.output.as_deref());
     let progress = Arc::new(Progress::default());
-    let scan = asked(opened.scan(), arguments).progress(progress.clone());
+    // What is looked into here must be what was written; Arrow is handed on as it lies.
+    let check = arguments.check || format != OutputFormat::Arrow;
+    let scan = asked(opened.scan(), arguments).check(check).progress(progress.clone());
     if format == OutputFormat::Table {
         let all = [arguments.limit, arguments.head, arguments.tail].iter().any(Option::is_some);
         let scan = if all { scan } else { scan.limit(export::PREVIEW_ROWS) };

@@ -19,6 +19,7 @@ mod compact;
 mod compressed;
 mod guard;
 mod json;
+mod parallel;
 pub mod parquet;
 mod registry;
 mod same;
@@ -47,7 +48,7 @@ pub use self::json::JsonText;
 pub use self::parquet::{Parquet, Preset};
 pub use self::registry::{Factory, IntoSerializer, Registry, SerializerChoice};
 pub use self::sink::{EncodedPart, Ending, Output, Sink};
-pub use self::source::{CheckedSource, Source, read_range, read_section};
+pub use self::source::{CheckedSource, Mapping, Source, read_range, read_section};
 pub use self::statistics::ColumnStatistics;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -157,6 +158,9 @@ pub struct ReadPlan {
     pub batch_rows: usize,
     /// A batch should not take more bytes than about this.
     pub batch_bytes: usize,
+    /// Whether all that is read is compared with its checksums, and looked over, even where it lies in a mapped file that
+    /// only this user can have written.
+    pub check: bool,
 }
 
 impl ReadPlan {

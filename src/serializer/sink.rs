@@ -9,7 +9,9 @@ use crate::error::Result;
 use crate::reference::Section;
 
 /// Pieces up to this size are joined before they are handed on.
-const JOINED_BYTES: usize = 256 * 1024;
+const JOINED_BYTES: usize = 64 * 1024;
+/// So much goes through one hash and then the other.
+const HASHED_BYTES: usize = 32 * 1024;
 
 /// Takes the bytes of parts, one part after the other.
 pub trait Output: Send {
@@ -140,8 +142,11 @@ impl Sink {
 
     fn count(&mut self, bytes: &[u8]) {
         self.position += bytes.len() as u64;
-        self.hash.update(bytes);
-        self.extents.update(bytes);
+        // The second hash finds in the cache what the first has read.
+        for block in bytes.chunks(HASHED_BYTES) {
+            self.hash.update(block);
+            self.extents.update(block);
+        }
     }
 
     fn flush_joined(&mut self) -> Result<()> {

@@ -12,6 +12,15 @@ use crate::checksum::{EXTENT_BYTES, Extents};
 use crate::error::{Error, Result};
 use crate::reference::{Part, Section};
 
+/// A local file that is mapped into memory whole.
+#[derive(Debug, Clone)]
+pub struct Mapping {
+    /// All its bytes. Nothing of them is checked, or read from the disk yet.
+    pub bytes: Bytes,
+    /// Whether the file belongs to the user of this process, and nobody else may write to it.
+    pub own: bool,
+}
+
 /// Ranged reads of one part.
 #[async_trait]
 pub trait Source: Debug + Send + Sync {
@@ -31,9 +40,8 @@ pub trait Source: Debug + Send + Sync {
     async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>>;
 
     /// The whole part as a local file that is mapped into memory, if it is one that was opened by an earlier read. What
-    /// is read from then on are slices of the mapping, which copy nothing. Nothing of it is checked, or read from the disk
-    /// yet.
-    async fn mapped(&self) -> Option<Bytes> {
+    /// is read from then on are slices of the mapping, which copy nothing.
+    async fn mapped(&self) -> Option<Mapping> {
         None
     }
 

@@ -104,7 +104,7 @@ impl CachedObject {
     }
 
     /// A local file as it is mapped; see [`Object::mapped`]. What is read through the cache is not mapped.
-    pub(crate) async fn mapped(&self) -> Option<Bytes> {
+    pub(crate) async fn mapped(&self) -> Option<(Bytes, bool)> {
         if self.cache.is_some() { None } else { self.object.mapped().await }
     }
 

@@ -6,13 +6,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{self, File};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::stream::{self, BoxStream, StreamExt};
 use object_store::path::Path;
@@ -46,7 +45,11 @@ impl LocalFolder {
         let folder = self.root.join(STAGING);
         self.make_folder(&folder)?;
         let name = folder.join(ulid::Ulid::from_parts(rand::random(), rand::random()).to_string());
-        let file = File::options().write(true).create_new(true).open(&name)?;
+        let mut options = File::options();
+        // What nobody else may write to can be read without being looked over.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o644);
+        let file = options.write(true).create_new(true).open(&name)?;
         Ok(Staged { file, name, published: false })
     }
 
@@ -221,6 +224,22 @@ impl Drop for Staged {
     }
 }
 
+/// Writes all pieces, as many as fit into each call to the system.
+fn write_all(file: &mut File, payload: &PutPayload) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> =
+        payload.iter().filter(|bytes| !bytes.is_empty()).map(|b| IoSlice::new(b)).collect();
+    let mut rest = slices.as_mut_slice();
+    while !rest.is_empty() {
+        match file.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Gives a staged file its name, unless the name is taken.
 fn name_if_absent(staged: &FilePath, target: &FilePath) -> io::Result<()> {
     match fs::hard_link(staged, target) {
@@ -272,7 +291,7 @@ impl ObjectStore for LocalFolder {
         blocking(move || {
             let write = || -> io::Result<()> {
                 let mut staged = folder.stage()?;
-                payload.iter().try_for_each(|bytes| staged.file.write_all(bytes))?;
+                write_all(&mut staged.file, &payload)?;
                 folder.publish(staged, &folder.file_of(&location), &options.mode)
             };
             write().map_err(|error| folder.store_error(error, &location))?;
@@ -400,7 +419,7 @@ impl MultipartUpload for LocalUpload {
                 staged
                     .file
                     .seek(SeekFrom::Start(start))
-                    .and_then(|_| payload.iter().try_for_each(|bytes: &Bytes| staged.file.write_all(bytes)))
+                    .and_then(|_| write_all(&mut staged.file, &payload))
                     .map_err(|error| folder.store_error(error, &location))
             })
             .await

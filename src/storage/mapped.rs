@@ -1,6 +1,6 @@
 //! A local file that is mapped into memory: what is read of it is not copied.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ pub(super) struct MappedFile {
     file: Arc<File>,
     map: Arc<Mmap>,
     bytes: Bytes,
+    own: bool,
 }
 
 /// What owns the bytes.
@@ -39,12 +40,18 @@ impl MappedFile {
         )]
         let map = unsafe { memmap2::MmapOptions::new().len(size).map(&*file)? };
         let map = Arc::new(map);
-        Ok(Self { file, bytes: Bytes::from_owner(Owner(map.clone())), map })
+        let own = is_own(&file.metadata()?);
+        Ok(Self { own, file, bytes: Bytes::from_owner(Owner(map.clone())), map })
     }
 
     /// All its bytes. What was not read yet comes from the disk when it is touched.
     pub(super) fn bytes(&self) -> Bytes {
         self.bytes.clone()
+    }
+
+    /// Whether the file belongs to the user of this process, and nobody else may write to it, by its mode.
+    pub(super) fn is_own(&self) -> bool {
+        self.own
     }
 
     /// The bytes of each range, as they lie in the mapping. Blocks until they were read from the disk.
@@ -76,6 +83,19 @@ impl MappedFile {
     fn populate(&self, range: &Range<usize>) {
         let _ = self.map.get(range.clone());
     }
+}
+
+#[cfg(unix)]
+fn is_own(file: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    // Where an access list lets others write, the group's bits say so too.
+    file.uid() == rustix::process::geteuid().as_raw() && file.mode() & 0o022 == 0
+}
+
+#[cfg(not(unix))]
+fn is_own(_file: &Metadata) -> bool {
+    false
 }
 
 fn at_least(file: &File, size: usize) -> io::Result<()> {

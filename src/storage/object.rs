@@ -110,10 +110,10 @@ impl Object {
     }
 
     /// The object mapped into memory, if it is a local file that was opened by an earlier read; every later read gives
-    /// slices of the mapping, and copies nothing.
-    pub(crate) async fn mapped(&self) -> Option<Bytes> {
+    /// slices of the mapping, and copies nothing. Also whether nobody but the user of this process may have written it.
+    pub(crate) async fn mapped(&self) -> Option<(Bytes, bool)> {
         let file = match self.opened() {
-            Opened::Mapped(mapped) => return Some(mapped.bytes()),
+            Opened::Mapped(mapped) => return Some((mapped.bytes(), mapped.is_own())),
             // Elsewhere a mapped file cannot be deleted.
             Opened::File(file) if self.size >= MAPPED_BYTES && cfg!(unix) => file,
             _ => return None,
@@ -121,9 +121,9 @@ impl Object {
         let size = position(self.size);
         // What cannot be mapped can still be read, or says then why not.
         let mapped = tokio::task::spawn_blocking(move || MappedFile::new(file, size)).await.ok()?.ok()?;
-        let bytes = mapped.bytes();
+        let found = (mapped.bytes(), mapped.is_own());
         *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Opened::Mapped(Arc::new(mapped));
-        Some(bytes)
+        Some(found)
     }
 
     /// All its bytes, in pieces of `step` bytes; of an empty object one piece without any.

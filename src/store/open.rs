@@ -16,7 +16,7 @@ use super::{Inner, Scan, Target, delete, layout, schema};
 use crate::error::{Error, ErrorKind, Result};
 use crate::literal::Literal;
 use crate::reference::{Descriptor, Key, Part, ResultReference, Version};
-use crate::serializer::{ColumnStatistics, Readable, Serializer, Source, TableReader};
+use crate::serializer::{ColumnStatistics, Mapping, Readable, Serializer, Source, TableReader};
 use crate::storage::{CachedObject, Object};
 use crate::value::Value;
 
@@ -363,8 +363,8 @@ impl Source for PartSource {
         }
     }
 
-    async fn mapped(&self) -> Option<Bytes> {
-        self.object.mapped().await
+    async fn mapped(&self) -> Option<Mapping> {
+        self.object.mapped().await.map(|(bytes, own)| Mapping { bytes, own })
     }
 
     async fn distrust(&self) -> bool {

@@ -41,6 +41,7 @@ pub struct Scan {
     from: From,
     query: Query,
     progress: Arc<Progress>,
+    check: bool,
     /// What the caller called, for errors.
     operation: &'static str,
 }
@@ -53,16 +54,15 @@ enum From {
 
 impl Scan {
     pub(super) fn new(store: Arc<Inner>, target: Result<Target>) -> Self {
-        Self { from: From::Target(store, target), query: Query::default(), progress: Arc::default(), operation: "scan" }
+        Self::from(From::Target(store, target))
     }
 
     pub(super) fn of(opened: Opened) -> Self {
-        Self {
-            from: From::Opened(Box::new(opened)),
-            query: Query::default(),
-            progress: Arc::default(),
-            operation: "scan",
-        }
+        Self::from(From::Opened(Box::new(opened)))
+    }
+
+    fn from(from: From) -> Self {
+        Self { from, query: Query::default(), progress: Arc::default(), check: false, operation: "scan" }
     }
 
     pub(super) fn named(self, operation: &'static str) -> Self {
@@ -113,6 +113,17 @@ impl Scan {
         self
     }
 
+    /// Whether also what lies in a mapped file of this user is compared with its checksums, and looked over.
+    ///
+    /// Only an uncompressed Arrow file on a local disk, which belongs to the user of this process and which nobody else may
+    /// write to, is otherwise handed out as it lies, with its size, its footer, its dictionaries and the heads of its
+    /// messages checked. All else is checked in any case. So check a file that somebody else may have made, such as one
+    /// from a store that was unpacked here, before arrays from it are given to code that trusts their offsets and text.
+    pub fn check(mut self, check: bool) -> Self {
+        self.check = check;
+        self
+    }
+
     /// Counters to watch.
     pub fn progress(mut self, progress: Arc<Progress>) -> Self {
         self.progress = progress;
@@ -137,7 +148,7 @@ impl Scan {
             }
         };
         let name = opened.reference().to_string();
-        let read = plan(opened, &self.query).map_err(|error| error.during(operation, &name))?;
+        let read = plan(opened, &self.query, self.check).map_err(|error| error.during(operation, &name))?;
         let (schema, progress) = (read.schema.clone(), self.progress);
         let batches = read.stream().map_err(move |error| error.during(operation, &name)).inspect_ok(move |batch| {
             progress.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
@@ -167,9 +178,10 @@ struct Read {
     parts: Vec<Range<u64>>,
     batch_rows: usize,
     batch_bytes: usize,
+    check: bool,
 }
 
-fn plan(opened: Opened, query: &Query) -> Result<Read> {
+fn plan(opened: Opened, query: &Query, check: bool) -> Result<Read> {
     let whole =
         opened.schema().ok_or_else(|| Error::invalid(format!("this result is not a table but a {}", opened.kind())))?;
     let (schema, columns) = match &query.columns {
@@ -203,7 +215,7 @@ fn plan(opened: Opened, query: &Query) -> Result<Read> {
     // Rows without columns take no memory, however many they are.
     let usual = if schema.fields().is_empty() { usize::MAX } else { BATCH_ROWS };
     let batch_rows = query.batch_rows.unwrap_or(usual).max(1);
-    Ok(Read { schema, columns, parts, batch_rows, batch_bytes, opened })
+    Ok(Read { schema, columns, parts, batch_rows, batch_bytes, check, opened })
 }
 
 impl Read {
@@ -228,6 +240,7 @@ impl Read {
             rows,
             batch_rows: self.batch_rows,
             batch_bytes: self.batch_bytes,
+            check: self.check,
         };
         let mut given = 0;
         let path = self.opened.parts().nth(part).map(|part| part.path.clone()).unwrap_or_default();

@@ -397,6 +397,23 @@ fn odd_keys_work() {
     assert_eq!(place.json(&["ls", "--json"]).as_array().unwrap().len(), 5);
 }
 
+#[cfg(unix)]
+#[test]
+fn the_content_of_ones_own_arrow_file_is_checked_where_it_is_asked_for_or_looked_into() {
+    let place = Place::new();
+    let rows: String = (0..50_000).map(|row| format!("{row}\n")).collect();
+    let file = place.file("input.csv", format!("id\n{rows}"));
+    let put = place.json(&["put", "k", &file, "--format", "csv", "--serializer", "arrow", "--json"]);
+    let part = put["parts"][0]["path"].as_str().unwrap();
+    let stored = place.files(".").into_iter().find(|path| path.ends_with(part)).unwrap();
+    let mut bytes = fs::read(&stored).unwrap();
+    bytes[200_000] ^= 1;
+    fs::write(&stored, bytes).unwrap();
+    place.out(&["get", "k", "-o", "out.arrow"]);
+    assert_eq!(place.fails(&["get", "k", "-o", "checked.arrow", "--check"]).0, 5);
+    assert_eq!(place.fails(&["get", "k", "--format", "csv"]).0, 5);
+}
+
 #[test]
 fn a_time_chooses_a_version() {
     let place = Place::new();

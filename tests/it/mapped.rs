@@ -1,10 +1,12 @@
-//! Uncompressed Arrow files on a local disk are mapped: batches lie where the file lies, and are checked all the same.
+//! Uncompressed Arrow files on a local disk are mapped: batches lie where the file lies. Those that others may write to are
+//! checked all the same, and those of one's own where that is asked for.
 
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::io::Write;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,7 +116,7 @@ async fn a_flipped_bit_is_found_before_its_batch_is_handed_out() {
     assert_eq!(opened.scan().head(1).collect().await.unwrap().rows(), 1);
     flip(last);
     for opened in [opened, store.open_result(&reference).await.unwrap()] {
-        let mut batches = opened.scan().batches().await.unwrap();
+        let mut batches = opened.scan().check(true).batches().await.unwrap();
         let mut rows = 0;
         let error = loop {
             match batches.next().await.unwrap() {
@@ -125,7 +127,7 @@ async fn a_flipped_bit_is_found_before_its_batch_is_handed_out() {
         assert_eq!(error.kind(), ErrorKind::Damaged);
         assert!(error.to_string().contains(&part.path), "{error}");
         assert!(rows > 0 && rows < 3_000_000, "{rows} rows came before the damage");
-        assert_eq!(opened.scan().columns(["name"]).collect().await.unwrap_err().kind(), ErrorKind::Damaged);
+        assert_eq!(opened.scan().columns(["name"]).check(true).collect().await.unwrap_err().kind(), ErrorKind::Damaged);
     }
     flip(last);
     assert_eq!(read(&store, &reference).await.unwrap().rows(), 3_000_000);
@@ -141,6 +143,15 @@ fn touched(file: &Path) -> usize {
     1024 * rss.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
 }
 
+/// Writes a file anew, page by page: what was written at one go the system may count as touched together.
+fn page_by_page(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::remove_file(path).unwrap();
+    let mut file = fs::File::create(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    bytes.chunks(4096).for_each(|page| file.write_all(page).unwrap());
+}
+
 #[tokio::test]
 async fn some_columns_touch_only_what_they_need_and_are_checked() {
     let (folder, store) = local().await;
@@ -148,15 +159,16 @@ async fn some_columns_touch_only_what_they_need_and_are_checked() {
     let table = RecordBatch::try_from_iter((0..16).map(|number| (format!("c{number}"), column(number)))).unwrap();
     let reference = store.put("a/table", table.clone()).serializer("arrow").await.unwrap();
     let path = file_of(folder.path(), &reference);
+    page_by_page(&path);
     let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let size = file.metadata().unwrap().len();
 
     let opened = store.open_result(&reference).await.unwrap();
-    let two = opened.scan().columns(["c9", "c1"]).collect().await.unwrap().to_batch().unwrap();
+    let two = opened.scan().columns(["c9", "c1"]).check(true).collect().await.unwrap().to_batch().unwrap();
     assert_eq!(two, table.project(&[9, 1]).unwrap());
     assert!(touched(&path) > size as usize / 16, "{} of {size}", touched(&path));
     assert!(touched(&path) < size as usize / 2, "{} of {size}", touched(&path));
-    let slice = opened.scan().columns(["c3"]).offset(70_001).limit(60_000).collect().await.unwrap();
+    let slice = opened.scan().columns(["c3"]).offset(70_001).limit(60_000).check(true).collect().await.unwrap();
     assert_eq!(slice.to_batch().unwrap(), table.project(&[3]).unwrap().slice(70_001, 60_000));
 
     // One damaged byte after the other: each is found by exactly those columns whose extents it lies in.
@@ -165,9 +177,9 @@ async fn some_columns_touch_only_what_they_need_and_are_checked() {
         let mut byte = [0];
         file.read_exact_at(&mut byte, at).unwrap();
         file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
-        assert_eq!(opened.scan().collect().await.unwrap_err().kind(), ErrorKind::Damaged);
+        assert_eq!(opened.scan().check(true).collect().await.unwrap_err().kind(), ErrorKind::Damaged);
         for number in [0, 7, 15] {
-            match opened.scan().columns([format!("c{number}")]).collect().await {
+            match opened.scan().columns([format!("c{number}")]).check(true).collect().await {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Damaged, "{error}"),
                 Ok(read) => {
                     missed[number] += 1;
@@ -192,7 +204,7 @@ async fn a_column_of_any_type_is_checked_wherever_it_lies() {
         let table = batch_of(vec![(name.clone(), array), ("other".to_owned(), other)]);
         let reference = store.put("a/table", table.clone()).serializer("arrow").await.unwrap();
         let opened = store.open_result(&reference).await.unwrap();
-        let read = || async { opened.scan().columns([&name]).collect().await };
+        let read = || async { opened.scan().columns([&name]).check(true).collect().await };
         assert_eq!(read().await.unwrap().to_batch().unwrap(), table.project(&[0]).unwrap(), "{name}");
         let path = file_of(folder.path(), &reference);
         let file = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
@@ -207,6 +219,82 @@ async fn a_column_of_any_type_is_checked_wherever_it_lies() {
             }
             file.write_all_at(&byte, at).unwrap();
         }
+    }
+}
+
+fn flip(path: &Path, at: u64) {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+}
+
+/// The structure of a file of one's own is checked, and its content where that is asked for.
+#[tokio::test]
+async fn a_file_of_ones_own_is_handed_out_untouched() {
+    let (folder, store) = local().await;
+    let column = |first: i64| Arc::new(Int64Array::from_iter_values((0..500_000).map(|row| row + first))) as ArrayRef;
+    let words = StringArray::from_iter_values((0..500_000).map(|row| format!("word {row}")));
+    let columns = (0..8).map(|number| (format!("c{number}"), column(number)));
+    let columns = columns.chain([("words".to_owned(), Arc::new(words) as ArrayRef)]);
+    let table = RecordBatch::try_from_iter(columns).unwrap();
+    let reference = store.put("a/table", table.clone()).serializer("arrow").await.unwrap();
+    let path = file_of(folder.path(), &reference);
+    page_by_page(&path);
+    let size = fs::metadata(&path).unwrap().len();
+
+    let opened = store.open_result(&reference).await.unwrap();
+    let read = opened.scan().collect().await.unwrap();
+    let before = touched(&path);
+    assert!(before < size as usize / 8, "{before} of {size} bytes were touched");
+    assert_eq!(read.to_batch().unwrap(), table);
+    assert!(touched(&path) > size as usize * 9 / 10);
+    let some = opened.scan().columns(["words", "c3"]).offset(70_001).limit(300_000).collect().await.unwrap();
+    assert_eq!(some.to_batch().unwrap(), table.project(&[8, 3]).unwrap().slice(70_001, 300_000));
+
+    // In the middle of a message: a number of another row, which nobody looked at.
+    flip(&path, size / 2);
+    assert_eq!(opened.scan().collect().await.unwrap().rows(), 500_000);
+    assert_eq!(opened.scan().check(true).collect().await.unwrap_err().kind(), ErrorKind::Damaged);
+    assert_eq!(store.verify("", None).await.unwrap().problems.len(), 1);
+    flip(&path, size / 2);
+
+    // The messages' own heads and the footer are looked at in any case.
+    let bytes = fs::read(&path).unwrap();
+    let marker = [0xff, 0xff, 0xff, 0xff];
+    let heads: Vec<usize> = (64..bytes.len() - 8).step_by(64).filter(|at| bytes[*at..].starts_with(&marker)).collect();
+    assert!(heads.len() >= 3, "{heads:?}");
+    for at in [heads[1] + 4, heads[1] + 100, heads[2] + 60] {
+        flip(&path, at as u64);
+        assert_eq!(opened.scan().collect().await.unwrap_err().kind(), ErrorKind::Damaged, "{at}");
+        flip(&path, at as u64);
+    }
+    flip(&path, size - 30);
+    let reopened = store.open_result(&reference).await.unwrap();
+    assert_eq!(reopened.scan().collect().await.unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[tokio::test]
+async fn a_file_that_others_may_write_to_is_checked_in_any_case() {
+    let (folder, store) = local().await;
+    let reference = store.put("a/table", numbers(300_000)).serializer("arrow").await.unwrap();
+    let path = file_of(folder.path(), &reference);
+    let kind = || async {
+        let read = store.scan(&reference).collect().await;
+        read.err().map(|error| error.kind())
+    };
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o022, 0);
+    flip(&path, 100_000);
+    assert_eq!(kind().await, None);
+    for mode in [0o664, 0o646, 0o622] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(kind().await, Some(ErrorKind::Damaged), "{mode:o}");
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert_eq!(kind().await, None);
+    // Only the superuser can give a file away.
+    if chown(&path, Some(12_345), None).is_ok() {
+        assert_eq!(kind().await, Some(ErrorKind::Damaged));
     }
 }
 

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::decode::{self, File};
+use super::message::malformed;
 use crate::error::{Error, Result};
 use crate::serializer::{ReadPlan, guarded};
 
@@ -68,8 +69,8 @@ async fn checked(
     left: Range<u64>,
     wanted: &Range<u64>,
 ) -> Result<Chosen> {
-    let range = decode::block_range(&block).ok_or_else(decode::malformed)?;
-    let header = u64::try_from(block.metaDataLength()).map_err(|_| decode::malformed())?;
+    let range = decode::block_range(&block).ok_or_else(malformed)?;
+    let header = u64::try_from(block.metaDataLength()).map_err(|_| malformed())?;
     let header = range.start..range.start + header;
     // Also finds out whether the file still has its size, before anything of the mapping is touched.
     file.source.read(std::slice::from_ref(&header)).await?;
@@ -95,8 +96,8 @@ fn choose(
     left: &Range<u64>,
     wanted: &Range<u64>,
 ) -> Result<Chosen> {
-    let range = decode::block_range(block).ok_or_else(decode::malformed)?;
-    let place = |at: u64| usize::try_from(at).ok().filter(|at| *at <= map.len()).ok_or_else(decode::malformed);
+    let range = decode::block_range(block).ok_or_else(malformed)?;
+    let place = |at: u64| usize::try_from(at).ok().filter(|at| *at <= map.len()).ok_or_else(malformed);
     let buffer = decode::aligned(map.slice(place(range.start)?..place(range.end)?));
     let rows = decode::header_rows(&buffer)?;
     if rows > left.end - left.start {
@@ -105,7 +106,7 @@ fn choose(
     if left.start + rows <= wanted.start {
         return Ok(Chosen { rows, batch: None, needed: Vec::new() });
     }
-    let batch = file.decode(decoder, block, &buffer)?;
+    let batch = file.decode(decoder, block, &buffer, None)?;
     let (mut needed, mut within) = (Vec::new(), true);
     for column in batch.columns() {
         within &= gather(&column.to_data(), &buffer, range.start, &mut needed);

@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ipc::convert::fb_to_schema;
 use arrow::ipc::reader::FileDecoder;
-use arrow::ipc::{Block, CompressionType, Footer, MetadataVersion, root_as_footer, root_as_message};
+use arrow::ipc::{Block, CompressionType, Footer, MetadataVersion, root_as_footer};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
-use super::{EXTENTS_KEY, chosen, lz4};
+use super::decompress::{buffers_of, decompressed, decompressed_bytes};
+use super::message::{contents, malformed, parsed};
+use super::{EXTENTS_KEY, HEADS_KEY, chosen, lz4, send};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
-use crate::serializer::{CheckedSource, ReadPlan, Source, TableReader, guarded, read_range, read_section};
+use crate::serializer::{CheckedSource, Mapping, ReadPlan, Source, TableReader, guarded, read_range, read_section};
 
 const MAGIC: &[u8] = b"ARROW1";
 /// A message's buffers may take so many times the memory budget once they are decompressed.
@@ -37,22 +39,22 @@ pub(super) struct ArrowTable {
 pub(super) struct File {
     pub(super) source: Arc<CheckedSource>,
     /// The whole file, not checked, where it is mapped.
-    map: Option<Bytes>,
+    map: Option<Mapping>,
+    /// The heads of all messages; older files do not have their checksums.
+    heads: Option<CheckedSource>,
     pub(super) schema: SchemaRef,
     version: MetadataVersion,
     dictionaries: Vec<Block>,
     pub(super) batches: Vec<Block>,
-    memory: usize,
+    pub(super) memory: usize,
     limit: usize,
+    /// How many messages are decoded at once.
+    pub(super) threads: usize,
 }
 
 fn decode_error(error: ArrowError) -> Error {
     recover(Box::new(error))
         .unwrap_or_else(|error| Error::damaged(format!("the Arrow file cannot be decoded: {error}")).with_source(error))
-}
-
-pub(super) fn malformed() -> Error {
-    Error::damaged("the Arrow footer is malformed")
 }
 
 pub(super) fn too_many_rows() -> Error {
@@ -69,20 +71,26 @@ pub(super) fn check_end(rows: u64, total: u64, plan: &ReadPlan) -> Result<()> {
 
 impl ArrowTable {
     /// Opens a part; where its messages are `plain`, which is not compressed, batches may be slices of a mapped file.
-    pub(super) async fn open(source: Arc<dyn Source>, plain: bool, memory: usize) -> Result<Self> {
+    pub(super) async fn open(source: Arc<dyn Source>, plain: bool, memory: usize, threads: usize) -> Result<Self> {
         let (footer, data_end) = read_footer(&*source).await?;
         let map = if plain { source.mapped().await } else { None };
         let parsed = guarded(|| Parsed::try_new(&footer, data_end))?;
         let checked = CheckedSource::new(source.clone(), &parsed.runs, parsed.extents.as_ref())?;
+        let heads = match (&parsed.heads, &map) {
+            (Some(heads), Some(_)) => Some(CheckedSource::new(source.clone(), &parsed.head_ranges()?, Some(heads))?),
+            _ => None,
+        };
         let file = File {
             source: Arc::new(checked),
             map,
+            heads,
             schema: parsed.schema,
             version: parsed.version,
             dictionaries: parsed.dictionaries,
             batches: parsed.batches,
             memory,
             limit: memory.saturating_mul(EXPANSION),
+            threads,
         };
         let rows = match source.part().rows {
             Some(rows) => rows,
@@ -101,20 +109,32 @@ struct Parsed {
     /// The messages of each record batch, with the dictionaries before it: what one list of extents covers.
     runs: Vec<Range<u64>>,
     extents: Option<Extents>,
+    heads: Option<Extents>,
 }
 
 impl Parsed {
+    /// Where the heads of all messages lie, in the order of the file.
+    fn head_ranges(&self) -> Result<Vec<Range<u64>>> {
+        let ranges = self.dictionaries.iter().chain(&self.batches).map(|block| head_range(block).ok_or_else(malformed));
+        let mut ranges = ranges.collect::<Result<Vec<_>>>()?;
+        ranges.sort_by_key(|range| range.start);
+        Ok(ranges)
+    }
+
     fn try_new(footer: &[u8], data_end: u64) -> Result<Self> {
         let footer: Footer<'_> = root_as_footer(footer)
             .map_err(|error| Error::damaged(format!("the Arrow footer cannot be read: {error}")))?;
-        let pairs = footer.custom_metadata().into_iter().flatten();
-        let extents = pairs.filter(|pair| pair.key() == Some(EXTENTS_KEY)).find_map(|pair| pair.value());
-        let extents = extents.map(Extents::decode).transpose()?;
+        let list = |key: &str| {
+            let mut pairs = footer.custom_metadata().into_iter().flatten();
+            let found = pairs.find(|pair| pair.key() == Some(key)).and_then(|pair| pair.value());
+            found.map(Extents::decode).transpose()
+        };
+        let (extents, heads) = (list(EXTENTS_KEY)?, list(HEADS_KEY)?);
         let schema: Schema = fb_to_schema(footer.schema().ok_or_else(malformed)?);
         let dictionaries: Vec<Block> = footer.dictionaries().into_iter().flatten().copied().collect();
         let batches: Vec<Block> = footer.recordBatches().into_iter().flatten().copied().collect();
         let runs = runs(&dictionaries, &batches, data_end).ok_or_else(malformed)?;
-        Ok(Self { schema: Arc::new(schema), version: footer.version(), dictionaries, batches, runs, extents })
+        Ok(Self { schema: Arc::new(schema), version: footer.version(), dictionaries, batches, runs, extents, heads })
     }
 }
 
@@ -146,9 +166,15 @@ pub(super) fn block_range(block: &Block) -> Option<Range<u64>> {
     Some(start..start.checked_add(header)?.checked_add(body)?)
 }
 
+/// The head of a message: all before its buffers.
+pub(super) fn head_range(block: &Block) -> Option<Range<u64>> {
+    let start = u64::try_from(block.offset()).ok()?;
+    Some(start..start.checked_add(u64::try_from(block.metaDataLength()).ok()?)?)
+}
+
 impl File {
     /// Blocks that lie side by side, gathered into steps; those that begin before `certain` are read ahead.
-    fn steps(blocks: &[Block], certain: u64) -> Result<Vec<Step>> {
+    pub(super) fn steps(blocks: &[Block], certain: u64) -> Result<Vec<Step>> {
         let mut steps: Vec<Step> = Vec::new();
         for block in blocks {
             let range = block_range(block).ok_or_else(malformed)?;
@@ -162,7 +188,7 @@ impl File {
         Ok(steps)
     }
 
-    fn read_ahead(&self, steps: Vec<Step>) -> ReadAhead {
+    pub(super) fn read_ahead(&self, steps: Vec<Step>) -> ReadAhead {
         ReadAhead::new(self.source.clone(), steps, self.memory / AHEAD_SHARE)
     }
 
@@ -177,7 +203,11 @@ impl File {
             for (buffer, block) in read.into_iter().map(aligned).zip(&mut blocks) {
                 guarded(|| {
                     check_message(&buffer, block, self.limit)?;
-                    decoder.read_dictionary(block, &buffer).map_err(decode_error)
+                    if !is_compressed(&buffer)? {
+                        return decoder.read_dictionary(block, &buffer).map_err(decode_error);
+                    }
+                    let (buffer, block) = decompressed(&buffer, block, None)?;
+                    decoder.read_dictionary(&block, &buffer).map_err(decode_error)
                 })?;
             }
         }
@@ -185,7 +215,7 @@ impl File {
     }
 
     /// About where the last of the wanted rows lies, if every record batch has as many rows for its bytes.
-    fn certain_end(&self, plan: &ReadPlan, total: u64) -> u64 {
+    pub(super) fn certain_end(&self, plan: &ReadPlan, total: u64) -> u64 {
         let mut ranges = self.batches.iter().filter_map(block_range);
         let Some(first) = ranges.next() else { return 0 };
         let end = ranges.next_back().map_or(first.end, |last| last.end);
@@ -199,65 +229,36 @@ impl File {
     async fn count_rows(&self) -> Result<u64> {
         let mut rows = 0;
         for block in &self.batches {
-            let header =
-                block_range(block).map(|range| range.start..range.end - u64::try_from(block.bodyLength()).unwrap_or(0));
-            let bytes = self.source.read(&[header.ok_or_else(malformed)?]).await?.pop().unwrap_or_default();
+            let bytes = self.source.read(&[head_range(block).ok_or_else(malformed)?]).await?.pop().unwrap_or_default();
             rows += guarded(|| header_rows(&bytes))?;
         }
         Ok(rows)
     }
 
-    async fn send(&self, plan: ReadPlan, total: u64, sender: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
-        let decoder = self.decoder(plan.columns.as_ref()).await?;
-        if plan.rows.is_empty() {
-            return self.send_no_rows(&decoder, sender).await;
-        }
-        let mut ahead = self.read_ahead(Self::steps(&self.batches, self.certain_end(&plan, total))?);
-        let mut blocks = self.batches.iter();
-        let mut start = 0;
-        while start < plan.rows.end {
-            let read = tokio::select! {
-                read = ahead.next() => read?,
-                () = sender.closed() => return Ok(()),
-            };
-            let Some(read) = read else { break };
-            for (buffer, block) in read.into_iter().map(aligned).zip(&mut blocks) {
-                let end = start + guarded(|| header_rows(&buffer))?;
-                if end > total {
-                    return Err(too_many_rows());
-                }
-                if end > plan.rows.start && start < plan.rows.end {
-                    let batch = guarded(|| self.decode(&decoder, block, &buffer))?;
-                    let batch = cut(batch, start, &plan.rows);
-                    for slice in pieces(&batch, &plan) {
-                        if sender.send(Ok(slice)).await.is_err() {
-                            return Ok(());
-                        }
-                    }
-                }
-                start = end;
-            }
-        }
-        check_end(start, total, &plan)
-    }
-
-    /// A batch without rows that shows the dictionaries; nothing where no column is one.
-    async fn send_no_rows(&self, decoder: &FileDecoder, sender: &mpsc::Sender<Result<RecordBatch>>) -> Result<()> {
-        let dictionary = |field: &FieldRef| matches!(field.data_type(), DataType::Dictionary(..));
-        let Some(block) = self.batches.first().filter(|_| self.schema.fields().iter().any(dictionary)) else {
-            return Ok(());
-        };
-        let range = block_range(block).ok_or_else(malformed)?;
-        let read = self.source.read(&[range]).await?.pop().unwrap_or_default();
-        let batch = guarded(|| self.decode(decoder, block, &aligned(read)))?;
-        // Whoever does not take it any more does not miss it.
-        let _ = sender.send(Ok(batch.slice(0, 0))).await;
-        Ok(())
-    }
-
-    pub(super) fn decode(&self, decoder: &FileDecoder, block: &Block, buffer: &Buffer) -> Result<RecordBatch> {
+    /// The record batch of a message; of a compressed one, only `columns` are decompressed.
+    pub(super) fn decode(
+        &self,
+        decoder: &FileDecoder,
+        block: &Block,
+        buffer: &Buffer,
+        columns: Option<&[usize]>,
+    ) -> Result<RecordBatch> {
         check_message(buffer, block, self.limit)?;
-        decoder.read_record_batch(block, buffer).map_err(decode_error)?.ok_or_else(malformed)
+        if !is_compressed(buffer)? {
+            return decoder.read_record_batch(block, buffer).map_err(decode_error)?.ok_or_else(malformed);
+        }
+        let wanted = columns.map(|columns| buffers_of(&self.schema, columns, buffer)).transpose()?;
+        let (buffer, block) = decompressed(buffer, block, wanted.as_deref())?;
+        decoder.read_record_batch(&block, &buffer).map_err(decode_error)?.ok_or_else(malformed)
+    }
+
+    /// How many bytes a message takes while it is decoded, with what comes out of it.
+    pub(super) fn decoded_bytes(&self, block: &Block, buffer: &Buffer, columns: Option<&[usize]>) -> Result<usize> {
+        if !is_compressed(buffer)? {
+            return Ok(buffer.len());
+        }
+        let wanted = columns.map(|columns| buffers_of(&self.schema, columns, buffer)).transpose()?;
+        Ok(decompressed_bytes(buffer, block, wanted.as_deref())?.saturating_add(buffer.len()))
     }
 }
 
@@ -274,11 +275,15 @@ impl TableReader for ArrowTable {
         let (sender, receiver) = mpsc::channel(1);
         let (file, total) = (self.file.clone(), self.rows);
         tokio::spawn(async move {
-            let sent = match &file.map {
-                Some(map) if !plan.rows.is_empty() && chosen::pays(&file, &plan) => {
-                    chosen::send(&file, map, &plan, total, &sender).await
+            let map = file.map.as_ref().filter(|_| !plan.rows.is_empty());
+            let sent = match (map, &file.heads) {
+                (Some(map), Some(heads)) if map.own && !plan.check => {
+                    send::trusted(&file, &map.bytes, heads, &plan, total, &sender).await
                 }
-                _ => file.send(plan, total, &sender).await,
+                (Some(map), _) if chosen::pays(&file, &plan) => {
+                    chosen::send(&file, &map.bytes, &plan, total, &sender).await
+                }
+                _ => send::checked(&file, &plan, total, &sender).await,
             };
             if let Err(error) = sent {
                 let _ = sender.send(Err(error)).await;
@@ -313,26 +318,19 @@ pub(super) fn aligned(bytes: Bytes) -> Buffer {
     if aligned { Buffer::from(bytes) } else { Buffer::from(&*bytes) }
 }
 
-/// The message in a block, past the marker and the length before it.
-fn message(buffer: &[u8]) -> Result<arrow::ipc::Message<'_>> {
-    let marked = buffer.starts_with(&[0xff; 4]);
-    let bytes = buffer.get(if marked { 8 } else { 4 }..).ok_or_else(malformed)?;
-    root_as_message(bytes).map_err(|error| Error::damaged(format!("an Arrow message cannot be read: {error}")))
+fn is_compressed(buffer: &[u8]) -> Result<bool> {
+    Ok(contents(&parsed(buffer)?)?.compression().is_some())
 }
 
 pub(super) fn header_rows(buffer: &[u8]) -> Result<u64> {
-    let rows = message(buffer)?.header_as_record_batch().map(|batch| batch.length());
+    let rows = parsed(buffer)?.header_as_record_batch().map(|batch| batch.length());
     rows.and_then(|rows| u64::try_from(rows).ok()).filter(|rows| *rows <= MESSAGE_ROWS).ok_or_else(malformed)
 }
 
 /// Refuses a message whose buffers lie outside it, or claim to be larger than the budget allows once decompressed.
 fn check_message(buffer: &Buffer, block: &Block, limit: usize) -> Result<()> {
-    let message = message(buffer)?;
-    let batch = match message.header_as_dictionary_batch() {
-        Some(dictionary) => dictionary.data(),
-        None => message.header_as_record_batch(),
-    };
-    let batch = batch.ok_or_else(malformed)?;
+    let message = parsed(buffer)?;
+    let batch = contents(&message)?;
     let start = usize::try_from(block.metaDataLength()).map_err(|_| malformed())?;
     let body = buffer.as_slice().get(start..).ok_or_else(malformed)?;
     let mut total = 0_usize;

@@ -1,16 +1,23 @@
 //! `arrow`: tables as Arrow IPC files, with every Arrow type exactly as it went in.
 //!
-//! Batches are written as they come, cut to at most 16 MiB. Where a later batch brings another dictionary, the known
-//! one grows by what is new in it (an IPC file cannot replace a dictionary), or a new part begins. The checksums of
-//! the messages lie in the file's own footer, under `coldframe.extents`.
+//! Batches are written as they come, cut to at most 16 MiB, and not copied on the way. Where a later batch brings another
+//! dictionary, the known one grows by what is new in it (an IPC file cannot replace a dictionary), or a new part begins.
+//! The checksums of the messages lie in the file's own footer, under `coldframe.extents`, and those of their heads under
+//! `coldframe.heads`.
 
 mod check;
 mod chosen;
+mod compress;
 mod decode;
+mod decompress;
 mod dictionaries;
 mod encode;
 mod lz4;
+mod message;
 mod nested;
+mod send;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -19,6 +26,8 @@ use ::arrow::ipc::MetadataVersion;
 use ::arrow::ipc::writer::{DictionaryHandling, IpcWriteOptions};
 use async_trait::async_trait;
 
+use self::compress::Codec;
+use super::parallel::cores;
 use super::{Encoder, Readable, Serializer, Source, wrong_shape};
 use crate::error::{Error, Result};
 use crate::reference::Descriptor;
@@ -26,6 +35,9 @@ use crate::value::Shape;
 
 /// The file's own list of extent checksums: of the messages of every record batch, dictionaries before it included.
 pub const EXTENTS_KEY: &str = "coldframe.extents";
+
+/// The checksums of the heads of all messages, in the order of the file; where a file is trusted, only they are compared.
+pub const HEADS_KEY: &str = "coldframe.heads";
 
 const CODECS: &str = "none, lz4 and zstd(1..22)";
 
@@ -64,14 +76,15 @@ impl Arrow {
         Self::with_codec(descriptor.text("compression")?, descriptor.integer("level")?)
     }
 
-    fn options(&self) -> Result<IpcWriteOptions> {
-        let options = IpcWriteOptions::try_new(64, false, MetadataVersion::V5)
-            .and_then(|options| options.try_with_compression(self.compression))
-            .and_then(|options| match self.level {
-                Some(level) => options.try_with_compression_level(Some(level)),
-                None => Ok(options),
-            });
-        options
+    fn codec(&self) -> Option<Codec> {
+        self.compression.map(|codec| match codec {
+            CompressionType::ZSTD => Codec::Zstd(self.level.unwrap_or(1)),
+            _ => Codec::Lz4,
+        })
+    }
+
+    fn options() -> Result<IpcWriteOptions> {
+        IpcWriteOptions::try_new(64, false, MetadataVersion::V5)
             .map(|options| options.with_dictionary_handling(DictionaryHandling::Delta))
             .map_err(|error| Error::internal(format!("the Arrow writer refused its options: {error}")))
     }
@@ -101,12 +114,17 @@ impl Serializer for Arrow {
 
     fn encoder(&self, shape: &Shape, memory: usize) -> Result<Box<dyn Encoder>> {
         match shape {
-            Shape::Table(schema) => Ok(Box::new(encode::ArrowEncoder::new(schema.clone(), self.options()?, memory))),
+            Shape::Table(schema) => {
+                let (schema, options) = (schema.clone(), Self::options()?);
+                Ok(Box::new(encode::ArrowEncoder::new(schema, options, self.codec(), memory, cores())))
+            }
             other => Err(wrong_shape("arrow", "tables", other, "use `json` or `bytes`")),
         }
     }
 
     async fn open(&self, source: Arc<dyn Source>, memory: usize) -> Result<Readable> {
-        Ok(Readable::Table(Arc::new(decode::ArrowTable::open(source, self.compression.is_none(), memory).await?)))
+        Ok(Readable::Table(Arc::new(
+            decode::ArrowTable::open(source, self.compression.is_none(), memory, cores()).await?,
+        )))
     }
 }
