@@ -196,6 +196,7 @@ class ResultReference:
         self,
         columns: Sequence[Any] | None = None,
         *,
+        where: str | None = None,
         limit: int | None = None,
         offset: int = 0,
         tail: int | None = None,
@@ -204,7 +205,14 @@ class ResultReference:
     ) -> Scan:
         """Some columns and rows of a table; see `Store.scan`."""
         return self.store.scan(
-            self, columns, limit=limit, offset=offset, tail=tail, batch_rows=batch_rows, progress=progress
+            self,
+            columns,
+            where=where,
+            limit=limit,
+            offset=offset,
+            tail=tail,
+            batch_rows=batch_rows,
+            progress=progress,
         )
 
     def to_pandas(self) -> pandas.DataFrame:

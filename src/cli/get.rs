@@ -73,10 +73,12 @@ async fn table(context: &Context, arguments: &Get, format: Option<OutputFormat>,
     if format == OutputFormat::Table {
         let all = [arguments.limit, arguments.head, arguments.tail].iter().any(Option::is_some);
         let scan = if all { scan } else { scan.limit(export::PREVIEW_ROWS) };
-        let shown = export::preview(scan.batches().await?, if all { None } else { opened.rows() }).await?;
+        let known = if all || arguments.condition.is_some() { None } else { opened.rows() };
+        let shown = export::preview(scan.batches().await?, known).await?;
         return destination.text(shown).await;
     }
     let whole = arguments.columns.is_none()
+        && arguments.condition.is_none()
         && [arguments.offset, arguments.limit, arguments.head, arguments.tail].iter().all(Option::is_none);
     let total = match (whole, opened.rows()) {
         (true, Some(rows)) => Total::Rows(rows),
@@ -92,6 +94,9 @@ async fn table(context: &Context, arguments: &Get, format: Option<OutputFormat>,
 fn asked(mut scan: Scan, arguments: &Get) -> Scan {
     if let Some(columns) = &arguments.columns {
         scan = scan.columns(columns.clone());
+    }
+    if let Some(condition) = &arguments.condition {
+        scan = scan.filter(condition);
     }
     if let Some(offset) = arguments.offset {
         scan = scan.offset(offset);
@@ -121,7 +126,7 @@ fn raw_table(arguments: &Get) -> Error {
 /// Refuses options that only tables know.
 fn no_table(arguments: &Get, kind: &str) -> Result<()> {
     let rows = [arguments.offset, arguments.limit, arguments.head, arguments.tail].iter().any(Option::is_some);
-    if rows || arguments.columns.is_some() {
+    if rows || arguments.columns.is_some() || arguments.condition.is_some() {
         return Err(Error::invalid(format!("this result is {kind}: it has no columns and rows to choose from")));
     }
     Ok(())

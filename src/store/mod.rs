@@ -9,6 +9,7 @@ mod builder;
 mod commit;
 mod copy;
 mod delete;
+mod filtered;
 mod layout;
 mod lifetime;
 mod list;

@@ -20,6 +20,7 @@ mod dictionary_values;
 mod disk_cache;
 mod faults;
 mod faulty;
+mod filters;
 mod generate;
 mod golden;
 mod hostile;
