@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::args::{Get, OutputFormat};
 use super::context::Context;
-use super::export::{self, Destination};
+use super::export::{self, Destination, Rows};
 use super::failure::Outcome;
 use super::progress::{self, Total};
 use super::what::{self, Asked};
@@ -73,8 +73,12 @@ async fn table(context: &Context, arguments: &Get, format: Option<OutputFormat>,
     if format == OutputFormat::Table {
         let all = [arguments.limit, arguments.head, arguments.tail].iter().any(Option::is_some);
         let scan = if all { scan } else { scan.limit(export::PREVIEW_ROWS) };
-        let known = if all || arguments.condition.is_some() { None } else { opened.rows() };
-        let shown = export::preview(scan.batches().await?, known).await?;
+        let rows = match (all, &arguments.condition) {
+            (true, _) => Rows::All,
+            (false, Some(_)) => Rows::AtLeast,
+            (false, None) => opened.rows().map_or(Rows::All, Rows::Of),
+        };
+        let shown = export::preview(scan.batches().await?, rows).await?;
         return destination.text(shown).await;
     }
     let whole = arguments.columns.is_none()

@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Decimal128Array, DictionaryArray, Float32Array,
-    Float64Array, Int8Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray, StringViewArray,
-    TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,
+    ArrayRef, AsArray, BinaryArray, BooleanArray, Date32Array, Date64Array, Decimal128Array, DictionaryArray,
+    Float32Array, Float64Array, Int8Array, Int32Array, Int64Array, LargeStringArray, RecordBatch, StringArray,
+    StringViewArray, Time32SecondArray, TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray,
+    UInt64Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
@@ -31,9 +32,9 @@ enum Cell {
 }
 
 /// The columns of each table, and how a cell is made from a random number.
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 21] = [
     "tiny", "long", "unsigned", "single", "double", "decimal", "flag", "text", "view", "large", "word", "code",
-    "binary", "day", "moment", "fine",
+    "binary", "day", "moment", "fine", "seconds", "day64", "clock", "small", "half",
 ];
 
 const WORDS: [&str; 9] = ["", "a", "ab", "abc", "b%", "b_d", "Z", "żółw", "\\"];
@@ -60,10 +61,12 @@ fn cell(column: &str, seed: u32, base: i128) -> Cell {
         "tiny" => Cell::Number(near.clamp(-128, 127) * 100),
         "long" | "code" => Cell::Number(if seed % 50 == 0 { i64::MIN.into() } else { near } * 100),
         "unsigned" => Cell::Number(if seed % 50 == 0 { u64::MAX.into() } else { near.max(0) } * 100),
-        "decimal" => Cell::Number(near * 100 + i128::from(seed % 3) * 25),
-        "single" | "double" => Cell::Float(floating(seed) + if seed % 2 == 0 { 0.0 } else { base as f64 }),
+        "decimal" | "small" => Cell::Number(near * 100 + i128::from(seed % 3) * 25),
+        "single" | "double" | "half" => Cell::Float(floating(seed) + if seed % 2 == 0 { 0.0 } else { base as f64 }),
         "flag" => Cell::Boolean(seed % 2 == 0),
-        "day" => Cell::Instant(near * DAY),
+        "day" | "day64" => Cell::Instant(near * DAY),
+        "seconds" => Cell::Instant(near * 1_000_000_000),
+        "clock" => Cell::Instant(near.max(0) * 1_000_000_000),
         "moment" => Cell::Instant(near * 1_000_000_000 + i128::from(seed % 4) * 250_000_000),
         "fine" => Cell::Instant(near),
         _ => Cell::Bytes(
@@ -91,6 +94,22 @@ fn array(column: &str, cells: &[Cell], batch: usize) -> ArrayRef {
         "unsigned" => Arc::new(cells.map(|cell| number(cell).map(|value| value as u64)).collect::<UInt64Array>()),
         "single" => Arc::new(cells.map(|cell| float(cell).map(|value| value as f32)).collect::<Float32Array>()),
         "double" => Arc::new(cells.map(float).collect::<Float64Array>()),
+        "half" => {
+            let plain: ArrayRef = Arc::new(cells.map(float).collect::<Float64Array>());
+            cast(&plain, &DataType::Float16).unwrap()
+        }
+        "small" => Arc::new(cells.map(exact).collect::<Decimal128Array>().with_precision_and_scale(8, 2).unwrap()),
+        "seconds" => Arc::new(
+            cells
+                .map(|cell| instant(cell).map(|value| (value / 1_000_000_000) as i64))
+                .collect::<TimestampSecondArray>(),
+        ),
+        "day64" => {
+            Arc::new(cells.map(|cell| instant(cell).map(|value| (value / 1_000_000) as i64)).collect::<Date64Array>())
+        }
+        "clock" => Arc::new(
+            cells.map(|cell| instant(cell).map(|value| (value / 1_000_000_000) as i32)).collect::<Time32SecondArray>(),
+        ),
         "decimal" => Arc::new(cells.map(exact).collect::<Decimal128Array>().with_precision_and_scale(30, 2).unwrap()),
         "flag" => Arc::new(
             cells
@@ -182,6 +201,7 @@ fn literal(column: &'static str) -> impl Strategy<Value = Cell> {
         Cell::Number(value) => Cell::Number(value + if beside == 3 { 37 } else { 0 }),
         Cell::Float(value) if !value.is_finite() => Cell::Number(2_500),
         Cell::Float(value) => Cell::Number((value * 100.0) as i128),
+        Cell::Instant(value) if column == "clock" => Cell::Instant(value),
         Cell::Instant(value) => Cell::Instant(value + if beside == 3 { 1 } else { 0 }),
         other => other,
     })
@@ -248,6 +268,7 @@ impl Condition {
             Cell::Bytes(bytes) if COLUMNS[*at] == "binary" => {
                 format!("X'{}'", bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
             }
+            Cell::Instant(value) if COLUMNS[*at] == "clock" => format!("'00:00:{:02}'", value / 1_000_000_000),
             other => literal_text(other),
         };
         let name = |at: &usize| COLUMNS[*at];
@@ -521,5 +542,48 @@ async fn a_dictionary_is_shown_though_no_row_is_kept() {
             let batch = batches.batches().first().unwrap_or_else(|| panic!("{serializer}: no batch"));
             assert_eq!((batch.num_rows(), batch.column(0).as_any_dictionary().values().len()), (0, 7), "{serializer}");
         }
+    }
+}
+
+/// A table whose batches are a row group of Parquet each.
+fn in_row_groups() -> Vec<RecordBatch> {
+    let batch = |group: i32| {
+        let numbers: ArrayRef = Arc::new(Int32Array::from_iter_values(group * 100..group * 100 + 100));
+        let words = word((0..100).map(|row| Some(format!("{group} and {row:03}"))).collect(), 0);
+        RecordBatch::try_from_iter([("number", numbers), ("word", words)]).unwrap()
+    };
+    (0..4).map(batch).collect()
+}
+
+#[tokio::test]
+async fn row_groups_that_cannot_hold_a_row_are_not_read() {
+    let (folder, store) = crate::support::local().await;
+    let batches = in_row_groups();
+    let input = Batches::from_batches(batches[0].schema(), batches);
+    let reference = store.put("k", input).serializer("parquet").await.unwrap();
+    let path = folder.path().join(&reference.written().unwrap().parts[0].path);
+    let mut bytes = std::fs::read(&path).unwrap();
+    // The first row group lies at the beginning.
+    bytes[4..80].fill(0xAA);
+    std::fs::write(&path, bytes).unwrap();
+    let read = |text: &str| {
+        let scan = store.scan(&reference).filter(text);
+        async move { scan.collect().await.map(|table| table.rows()) }
+    };
+    for (text, kept) in [
+        ("number >= 100", 300),
+        ("number BETWEEN 250 AND 299.5", 50),
+        ("number > 350 AND number < 320", 0),
+        ("word LIKE '3 and %'", 100),
+        ("word = '2 and 007' OR number IN (399)", 2),
+        ("number IS NULL", 0),
+        ("NOT (number < 300 OR word IS NULL)", 100),
+    ] {
+        assert_eq!(read(text).await.unwrap(), kept, "{text}");
+        let tail = store.scan(&reference).filter(text).tail(5).collect().await.unwrap();
+        assert_eq!(tail.rows(), kept.min(5), "{text}");
+    }
+    for text in ["number >= 99", "number <> 350", "word LIKE '%7'", "TRUE", "number IS NOT NULL"] {
+        assert_eq!(read(text).await.unwrap_err().kind(), ErrorKind::Damaged, "{text}");
     }
 }

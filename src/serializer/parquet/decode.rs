@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use super::finish::{Finishing, misfit};
 use super::restore::Dictionary;
 use super::stored::declared_schema;
-use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dictionaries, footer, statistics};
+use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dictionaries, footer, prune, statistics};
 use crate::checksum::Extents;
 use crate::error::{Error, Result, recover};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
@@ -83,8 +83,18 @@ impl ParquetTable {
         Ok(Self { source, metadata, schema, rows, dictionaries, limit })
     }
 
-    fn decoder(&self, plan: &ReadPlan) -> Result<ParquetPushDecoder> {
-        let (groups, skipped) = groups_for(self.metadata.metadata().row_groups(), &plan.rows);
+    /// The row groups to read, and how many rows come before the first of them.
+    fn groups(&self, plan: &ReadPlan) -> Result<(Vec<usize>, u64)> {
+        match &plan.filter {
+            // Of some rows alone, it would matter how many are left out before them.
+            Some(filter) if plan.rows == (0..self.rows) => {
+                Ok((prune::row_groups(self.metadata.metadata(), &self.schema, filter)?, 0))
+            }
+            _ => Ok(groups_for(self.metadata.metadata().row_groups(), &plan.rows)),
+        }
+    }
+
+    fn decoder(&self, plan: &ReadPlan, groups: Vec<usize>, skipped: u64) -> Result<ParquetPushDecoder> {
         let batch_rows = self.batch_rows(plan, &groups);
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(self.metadata.clone())
             .with_row_groups(groups)
@@ -108,9 +118,8 @@ impl ParquetTable {
     }
 
     /// The column chunks that the decoder will ask for, row group by row group.
-    fn steps(&self, plan: &ReadPlan) -> Vec<Step> {
+    fn steps(&self, plan: &ReadPlan, groups: &[usize]) -> Vec<Step> {
         let metadata = self.metadata.metadata();
-        let (groups, _) = groups_for(metadata.row_groups(), &plan.rows);
         let columns = |group: &usize| {
             let group = metadata.row_groups().get(*group)?;
             let roots = group.schema_descr();
@@ -163,6 +172,10 @@ impl TableReader for ParquetTable {
         guarded(|| statistics::column_statistics(self.metadata.metadata(), &self.schema, &bytes)).map(Some)
     }
 
+    fn leaves_out_rows(&self) -> bool {
+        true
+    }
+
     fn batches(&self, plan: ReadPlan) -> BoxStream<'static, Result<RecordBatch>> {
         let schema = match &plan.columns {
             Some(columns) => self.schema.project(columns).map(Arc::new).unwrap_or_else(|_| self.schema.clone()),
@@ -176,13 +189,18 @@ impl TableReader for ParquetTable {
             return no_rows(&schema, &kept);
         }
         let finishing = Finishing::new(schema, kept);
-        let decoder = match guarded(|| self.decoder(&plan)) {
-            Ok(decoder) => decoder,
+        let prepared = guarded(|| {
+            let (groups, skipped) = self.groups(&plan)?;
+            let steps = self.steps(&plan, &groups);
+            Ok((self.decoder(&plan, groups, skipped)?, steps))
+        });
+        let (decoder, steps) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => return futures::stream::once(async { Err(error) }).boxed(),
         };
         let (sender, receiver) = mpsc::channel(1);
         let (source, limit) = (self.source.clone(), self.limit);
-        let ahead = ReadAhead::new(source.clone(), self.steps(&plan), limit / EXPANSION / AHEAD_SHARE);
+        let ahead = ReadAhead::new(source.clone(), steps, limit / EXPANSION / AHEAD_SHARE);
         tokio::spawn(async move {
             if let Err(error) = drive(decoder, Reads { source, ahead, limit }, finishing, &sender).await {
                 let _ = sender.send(Err(error)).await;

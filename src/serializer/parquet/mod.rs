@@ -14,6 +14,7 @@ mod finish;
 mod footer;
 mod mend;
 mod narrow;
+mod prune;
 mod restore;
 mod rows;
 mod statistics;

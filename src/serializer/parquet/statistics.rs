@@ -31,7 +31,7 @@ pub(super) fn column_statistics(
 }
 
 /// The position of each top-level column's only leaf; none where it has several.
-fn leaves(metadata: &ParquetMetaData, roots: usize) -> Vec<Option<usize>> {
+pub(super) fn leaves(metadata: &ParquetMetaData, roots: usize) -> Vec<Option<usize>> {
     let descriptor = metadata.file_metadata().schema_descr();
     let mut first: Vec<Option<usize>> = vec![None; roots];
     let mut count = vec![0_usize; roots];
