@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coldframe import frames
-from coldframe.errors import ColdframeError, ColumnNotFoundError, InvalidInputError, UnsupportedError
+from coldframe.errors import (
+    ColdframeError,
+    ColumnNotFoundError,
+    InvalidInputError,
+    NotFoundError,
+    UnsupportedError,
+)
 from coldframe.progress import Progress
 from coldframe.schema import Schema
 
@@ -165,7 +172,7 @@ class Scan:
 
     def _collect(self) -> _coldframe.Table:
         opened = self._open()
-        with Progress(f"get {self._name}", self._rows(), self._progress) as progress:
+        with _columns_told(), Progress(f"get {self._name}", self._rows(), self._progress) as progress:
             return opened.collect(self._selection(self._names()), progress)
 
     def _rows(self) -> int | None:
@@ -220,7 +227,8 @@ class Scan:
             # The first of the last rows are rows by their number.
             kept = min(limit, self._rows() or 0)
             selection.offset, selection.limit, selection.tail = first, kept, None
-        return self._open().batches(selection)
+        with _columns_told():
+            return self._open().batches(selection)
 
     def _each(
         self, columns: list[str] | None, limit: int | None = None, where: str | None = None
@@ -416,6 +424,19 @@ def no_such_column(column: str, known: Sequence[str], result: str) -> ColumnNotF
     listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     hint = f"did you mean `{near[0]}`?" if near else f"the columns are: {listed}"
     return ColumnNotFoundError(f"there is no column `{column}`", hint=hint, operation="scan", subject=result)
+
+
+@contextlib.contextmanager
+def _columns_told() -> Iterator[None]:
+    """Lets an error say that a column is missing, where it is one of the condition's and nothing else is."""
+    try:
+        yield
+    except NotFoundError as error:
+        if type(error) is NotFoundError and error.message.startswith("there is no column `"):
+            raise ColumnNotFoundError(
+                error.message, hint=error.hint, operation=error.operation, subject=error.subject
+            ) from None
+        raise
 
 
 def _spoken(kind: str) -> str:

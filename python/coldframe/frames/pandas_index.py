@@ -68,8 +68,8 @@ def rebuild_index(
 ) -> pd.Index[Any] | None:
     """The index that the `pandas` entry lists, from the descriptors and finished values of its columns.
 
-    ``rows`` were read from row ``offset`` on, of ``total`` that are stored; an ``offset`` of None says that rows between
-    were left out, and a RangeIndex counts anew. None where the index has to be a plain RangeIndex.
+    ``rows`` were read from row ``offset`` on, of ``total`` that are stored; an ``offset`` of None says that rows
+    between were left out, and a RangeIndex counts anew. None where the index has to be a plain RangeIndex.
     """
     import pandas as pd
 

@@ -103,8 +103,8 @@ class _Empty:
 
 
 Batches = Callable[[list[str] | None, int | None, str | None], Iterator[Any]]
-"""Batches of some columns, of not many more than so many rows, and a condition in SQL for the rows that are wanted; each is
-None for all."""
+"""Batches of some columns, of not many more than so many rows, and a condition in SQL for the rows that are wanted;
+each is None for all."""
 
 
 def lazy(empty: polars.DataFrame, batches: Batches, *, filters: bool = True) -> polars.LazyFrame:

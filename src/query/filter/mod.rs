@@ -20,7 +20,8 @@ use arrow::datatypes::Schema;
 use self::bind::Binder;
 use self::predicate::Predicate;
 pub(crate) use self::predicate::Value;
-pub(crate) use self::pruning::{Bounds, Outcomes};
+pub(crate) use self::pruning::Bounds;
+use self::pruning::Outcomes;
 use crate::error::{Error, Result};
 
 /// A condition on the rows of tables of one schema; see [the module](self) for how it is written.
