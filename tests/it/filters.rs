@@ -52,18 +52,18 @@ fn floating(seed: u32) -> f64 {
 
 /// Cells near `base`, so that row groups differ.
 fn cell(column: &str, seed: u32, base: i128) -> Cell {
-    if seed % 7 == 0 {
+    if seed.is_multiple_of(7) {
         return Cell::Null;
     }
     let seed = seed / 7;
     let near = base + i128::from(seed % 9) - 4;
     match column {
         "tiny" => Cell::Number(near.clamp(-128, 127) * 100),
-        "long" | "code" => Cell::Number(if seed % 50 == 0 { i64::MIN.into() } else { near } * 100),
-        "unsigned" => Cell::Number(if seed % 50 == 0 { u64::MAX.into() } else { near.max(0) } * 100),
+        "long" | "code" => Cell::Number(if seed.is_multiple_of(50) { i64::MIN.into() } else { near } * 100),
+        "unsigned" => Cell::Number(if seed.is_multiple_of(50) { u64::MAX.into() } else { near.max(0) } * 100),
         "decimal" | "small" => Cell::Number(near * 100 + i128::from(seed % 3) * 25),
-        "single" | "double" | "half" => Cell::Float(floating(seed) + if seed % 2 == 0 { 0.0 } else { base as f64 }),
-        "flag" => Cell::Boolean(seed % 2 == 0),
+        "single" | "double" | "half" => Cell::Float(floating(seed) + if seed.is_multiple_of(2) { 0.0 } else { base as f64 }),
+        "flag" => Cell::Boolean(seed.is_multiple_of(2)),
         "day" | "day64" => Cell::Instant(near * DAY),
         "seconds" => Cell::Instant(near * 1_000_000_000),
         "clock" => Cell::Instant(near.max(0) * 1_000_000_000),
@@ -72,7 +72,7 @@ fn cell(column: &str, seed: u32, base: i128) -> Cell {
         _ => Cell::Bytes(
             format!(
                 "{}{}",
-                if seed % 3 == 0 { base.to_string() } else { String::new() },
+                if seed.is_multiple_of(3) { base.to_string() } else { String::new() },
                 WORDS[seed as usize % WORDS.len()]
             )
             .into_bytes(),

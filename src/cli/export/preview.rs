@@ -106,7 +106,7 @@ mod tests {
             ("na\u{1b}me", Arc::new(StringArray::from(vec!["a\n\u{1b}[2J", "żółć"]))),
         ])
         .unwrap();
-        let text = preview(Batches::from_batches(batch.schema(), vec![batch]), Some(1_000)).await.unwrap();
+        let text = preview(Batches::from_batches(batch.schema(), vec![batch]), Rows::Of(1_000)).await.unwrap();
         assert_eq!(
             text,
             "   id  na\\u{1b}me\nint64  utf8\n    1  a\\n\\u{1b}[2J\n null  żółć\n… 1,000 rows × 2 columns, the first 2 shown\n"

@@ -18,76 +18,67 @@ type F16 = <arrow::datatypes::Float16Type as arrow::datatypes::ArrowPrimitiveTyp
 
 /// Four rows; the last one is null.
 fn sample() -> RecordBatch {
-    let texts = vec![Some("Abc"), Some("a%c"), Some("ż_\\"), None];
+    let columns = numbers().into_iter().chain(texts()).chain(times()).chain(others());
+    RecordBatch::try_from_iter_with_nullable(columns.map(|(name, array)| (name, array, true))).unwrap()
+}
+
+type Columns = Vec<(&'static str, ArrayRef)>;
+
+fn numbers() -> Columns {
     let floats = [Some(-0.0), Some(0.1), Some(f64::NAN), None];
-    let seconds = vec![Some(-1), Some(0), Some(1_790_000_000), None];
-    let dictionary: ArrayRef = Arc::new(
-        DictionaryArray::try_new(
-            Int8Array::from(vec![Some(2), Some(0), Some(1), None]),
-            Arc::new(StringArray::from(vec![Some("b"), None, Some("a")])),
-        )
-        .unwrap(),
-    );
     let numbers: ArrayRef = Arc::new(Int64Array::from(vec![Some(i64::MIN), Some(-7), Some(i64::MAX), None]));
-    let columns: Vec<(&str, ArrayRef)> = vec![
-        ("i", numbers.clone()),
+    let coded = cast(&numbers, &DataType::Dictionary(DataType::UInt8.into(), DataType::Int64.into())).unwrap();
+    let decimals = Decimal128Array::from(vec![Some(-150), Some(0), Some(12_345), None]);
+    vec![
+        ("i", numbers),
         ("u", Arc::new(UInt64Array::from(vec![Some(0), Some(7), Some(u64::MAX), None]))),
+        ("coded", coded),
         ("tiny", Arc::new(Int8Array::from(vec![Some(-128), Some(0), Some(127), None]))),
         ("f", Arc::new(Float64Array::from(floats.to_vec()))),
         ("single", Arc::new(floats.map(|value| value.map(|value| value as f32)).into_iter().collect::<Float32Array>())),
         ("half", Arc::new(floats.map(|value| value.map(F16::from_f64)).into_iter().collect::<Float16Array>())),
-        (
-            "d",
-            Arc::new(
-                Decimal128Array::from(vec![Some(-150), Some(0), Some(12_345), None])
-                    .with_precision_and_scale(9, 2)
-                    .unwrap(),
-            ),
-        ),
+        ("d", Arc::new(decimals.with_precision_and_scale(9, 2).unwrap())),
         ("wide", Arc::new(Decimal256Array::from(vec![Some(i256::MIN), Some(i256::ZERO), Some(i256::MAX), None]))),
-        ("b", Arc::new(BooleanArray::from(vec![Some(true), Some(false), Some(true), None]))),
+        ("two words", Arc::new(Int8Array::from(vec![Some(1), Some(2), Some(3), None]))),
+    ]
+}
+
+fn texts() -> Columns {
+    let texts = vec![Some("Abc"), Some("a%c"), Some("ż_\\"), None];
+    let words = StringArray::from(vec![Some("b"), None, Some("a")]);
+    let words = DictionaryArray::try_new(Int8Array::from(vec![Some(2), Some(0), Some(1), None]), Arc::new(words));
+    let fixed = [Some([0, 255]), Some([1, 0]), Some([9, 9]), None].into_iter();
+    vec![
         ("t", Arc::new(StringArray::from(texts.clone()))),
         ("large", Arc::new(LargeStringArray::from(texts.clone()))),
-        ("view", Arc::new(StringViewArray::from(texts.clone()))),
+        ("view", Arc::new(StringViewArray::from(texts))),
         ("bytes", Arc::new(BinaryViewArray::from(vec![Some(&b"\x00\xff"[..]), Some(b""), Some(b"\x01"), None]))),
-        (
-            "fixed",
-            Arc::new(
-                FixedSizeBinaryArray::try_from_sparse_iter_with_size(
-                    [Some([0, 255]), Some([1, 0]), Some([9, 9]), None].into_iter(),
-                    2,
-                )
-                .unwrap(),
-            ),
-        ),
+        ("fixed", Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(fixed, 2).unwrap())),
+        ("word", Arc::new(words.unwrap())),
+    ]
+}
+
+fn times() -> Columns {
+    let zoned = TimestampMicrosecondArray::from(vec![Some(-1), Some(0), Some(1), None]);
+    vec![
         ("day", Arc::new(Date32Array::from(vec![Some(-1), Some(0), Some(20_000), None]))),
         ("day64", Arc::new(Date64Array::from(vec![Some(-1), Some(0), Some(86_400_000), None]))),
-        ("s", Arc::new(TimestampSecondArray::from(seconds.clone()))),
-        (
-            "zoned",
-            Arc::new(
-                TimestampMicrosecondArray::from(vec![Some(-1), Some(0), Some(1), None]).with_timezone("Europe/Warsaw"),
-            ),
-        ),
+        ("s", Arc::new(TimestampSecondArray::from(vec![Some(-1), Some(0), Some(1_790_000_000), None]))),
+        ("zoned", Arc::new(zoned.with_timezone("Europe/Warsaw"))),
         ("ns", Arc::new(TimestampNanosecondArray::from(vec![Some(i64::MIN), Some(0), Some(i64::MAX), None]))),
         ("clock", Arc::new(Time32SecondArray::from(vec![Some(0), Some(3600), Some(86_399), None]))),
         ("fine", Arc::new(Time64NanosecondArray::from(vec![Some(0), Some(1), Some(86_399_999_999_999), None]))),
-        ("word", dictionary),
-        ("coded", cast(&numbers, &DataType::Dictionary(DataType::UInt8.into(), DataType::Int64.into())).unwrap()),
+    ]
+}
+
+fn others() -> Columns {
+    let lists = [Some(vec![Some(1)]), Some(vec![]), Some(vec![None]), None];
+    vec![
+        ("b", Arc::new(BooleanArray::from(vec![Some(true), Some(false), Some(true), None]))),
         ("nothing", Arc::new(NullArray::new(4))),
         ("lapse", Arc::new(DurationSecondArray::from(vec![Some(1), Some(2), Some(3), None]))),
-        (
-            "list",
-            Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([
-                Some(vec![Some(1)]),
-                Some(vec![]),
-                Some(vec![None]),
-                None,
-            ])),
-        ),
-        ("two words", Arc::new(Int8Array::from(vec![Some(1), Some(2), Some(3), None]))),
-    ];
-    RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
+        ("list", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(lists))),
+    ]
 }
 
 /// `+` for each row for which a filter is true, `-` where false, `?` where unknown.
@@ -329,81 +320,16 @@ fn mistakes_are_told_with_what_would_fit() {
     }
 }
 
+const NAMES: &str = "\
+    date time timestamp year month day hour user key value values order group count left right level \
+    type index name id start end from to table position interval select where in is not null true and or \
+    between like case row rank first last map array struct text x n e b u r any all some set exists cast \
+    substring trim floor ceil extract convert decimal double float zone";
+
 #[test]
 fn names_that_are_words_of_sql_can_be_quoted_and_many_need_not() {
-    let names = [
-        "date",
-        "time",
-        "timestamp",
-        "year",
-        "month",
-        "day",
-        "hour",
-        "user",
-        "key",
-        "value",
-        "values",
-        "order",
-        "group",
-        "count",
-        "left",
-        "right",
-        "level",
-        "type",
-        "index",
-        "name",
-        "id",
-        "start",
-        "end",
-        "from",
-        "to",
-        "table",
-        "position",
-        "interval",
-        "select",
-        "where",
-        "in",
-        "is",
-        "not",
-        "null",
-        "true",
-        "and",
-        "or",
-        "between",
-        "like",
-        "case",
-        "row",
-        "rank",
-        "first",
-        "last",
-        "map",
-        "array",
-        "struct",
-        "text",
-        "x",
-        "n",
-        "e",
-        "b",
-        "u",
-        "r",
-        "any",
-        "all",
-        "some",
-        "set",
-        "exists",
-        "cast",
-        "substring",
-        "trim",
-        "floor",
-        "ceil",
-        "extract",
-        "convert",
-        "decimal",
-        "double",
-        "float",
-        "zone",
-    ];
-    let schema = Schema::new(names.map(|name| Field::new(name, DataType::Int8, true)).to_vec());
+    let names = NAMES.split_whitespace();
+    let schema = Schema::new(names.clone().map(|name| Field::new(name, DataType::Int8, true)).collect::<Vec<_>>());
     let mut unquoted = Vec::new();
     for name in names {
         for text in [
@@ -418,9 +344,7 @@ fn names_that_are_words_of_sql_can_be_quoted_and_many_need_not() {
             unquoted.push(name);
         }
     }
-    for usual in
-        ["date", "time", "timestamp", "year", "day", "user", "key", "value", "count", "type", "name", "id", "x", "n"]
-    {
+    for usual in "date time timestamp year day user key value count type name id x n".split(' ') {
         assert!(unquoted.contains(&usual), "`{usual}` needs quotes; these do not: {unquoted:?}");
     }
 }

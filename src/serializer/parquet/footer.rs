@@ -19,6 +19,12 @@ pub(super) fn check_lists(footer: &[u8]) -> Result<()> {
     walk.file().ok_or_else(|| Error::damaged("the Parquet footer is malformed"))
 }
 
+/// Refuses a structure in which a list claims more elements than there are bytes left.
+pub(super) fn check_structure(bytes: &[u8]) -> Result<()> {
+    let mut walk = Walk { bytes };
+    walk.fields(MAX_DEPTH).ok_or_else(|| Error::damaged("the Parquet page index is malformed"))
+}
+
 /// Refuses a column chunk in which a page claims more than `limit` bytes once decompressed, or a dictionary more values
 /// than it has bytes: the library reserves memory for both.
 pub(super) fn check_pages(chunk: &[u8], limit: usize) -> Result<()> {
