@@ -2,8 +2,8 @@
 
 use arrow::datatypes::i256;
 
-/// More digits than any of Arrow's integers and decimals has.
-const MOST_DIGITS: usize = 76;
+/// The greatest integer of 256 bits has so many digits.
+const MOST_DIGITS: usize = 77;
 
 /// A number as it was written, exact: its sign, its digits as an integer, and how many zeros follow them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,6 +218,8 @@ mod tests {
             ("-1e-99999999999", 38, Place::After(integer(-1))),
             ("1e99999999999999999999", 0, Place::After(i256::MAX)),
             ("-1e77", 0, Place::Below),
+            ("6e76", 0, Place::After(i256::MAX)),
+            ("1e66", 10, Place::At(i256::from_string(&format!("1{}", "0".repeat(76))).unwrap())),
             ("18446744073709551615", 0, Place::At(integer(u64::MAX.into()))),
         ] {
             assert_eq!(number(text).scaled(scale), place, "{text}");
