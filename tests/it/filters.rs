@@ -62,7 +62,9 @@ fn cell(column: &str, seed: u32, base: i128) -> Cell {
         "long" | "code" => Cell::Number(if seed.is_multiple_of(50) { i64::MIN.into() } else { near } * 100),
         "unsigned" => Cell::Number(if seed.is_multiple_of(50) { u64::MAX.into() } else { near.max(0) } * 100),
         "decimal" | "small" => Cell::Number(near * 100 + i128::from(seed % 3) * 25),
-        "single" | "double" | "half" => Cell::Float(floating(seed) + if seed.is_multiple_of(2) { 0.0 } else { base as f64 }),
+        "single" | "double" | "half" => {
+            Cell::Float(floating(seed) + if seed.is_multiple_of(2) { 0.0 } else { base as f64 })
+        }
         "flag" => Cell::Boolean(seed.is_multiple_of(2)),
         "day" | "day64" => Cell::Instant(near * DAY),
         "seconds" => Cell::Instant(near * 1_000_000_000),
