@@ -72,7 +72,7 @@ pub mod value;
 pub use error::{Error, ErrorKind, Result};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use literal::{Literal, NoResult, ResultLiteral, ResultRecord};
-pub use query::{Query, Rows};
+pub use query::{Filter, Query, Rows};
 pub use reference::{Descriptor, Key, Origin, Part, ResultReference, Section, Version, WriteId, Written};
 pub use result::{Producer, TaskResult, TaskResults};
 pub use serializer::{ColumnStatistics, Registry, Serializer};

@@ -48,6 +48,7 @@ class _Wanted(Protocol):
 
 class _Selection(Protocol):
     columns: list[str] | None
+    where: str | None
     offset: int
     limit: int | None
     tail: int | None

@@ -202,6 +202,7 @@ class ResultReference:
         self,
         columns: Sequence[Any] | None = None,
         *,
+        where: str | None = None,
         limit: int | None = None,
         offset: int = 0,
         tail: int | None = None,
@@ -213,6 +214,7 @@ class ResultReference:
         return self.store.scan(
             self,
             columns,
+            where=where,
             limit=limit,
             offset=offset,
             tail=tail,

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from coldframe import frames
-from coldframe.errors import ColdframeError, ColumnNotFoundError, InvalidInputError, UnsupportedError
+from coldframe.errors import (
+    ColdframeError,
+    ColumnNotFoundError,
+    InvalidInputError,
+    NotFoundError,
+    UnsupportedError,
+)
 from coldframe.progress import Progress
 from coldframe.schema import Schema
 
@@ -32,6 +39,8 @@ class Scan:
     >>> polars.DataFrame(store.scan("etl/trips", columns=["fare"])).shape
     (2, 1)
 
+    With `where` it has only the rows for which a condition holds, written as in SQL; see `Store.scan`.
+
     What is read is checked; a damaged file raises DamagedError, or in a stream the consumer's own error. Of an
     uncompressed Arrow file on a local disk, which belongs to this user and which nobody else may write to, only the
     structure is checked and nothing is read before it is used, unless the scan was made with `check=True`.
@@ -43,6 +52,7 @@ class Scan:
         name: str,
         *,
         columns: Sequence[Any] | None = None,
+        where: str | None = None,
         limit: int | None = None,
         offset: int = 0,
         tail: int | None = None,
@@ -53,6 +63,10 @@ class Scan:
     ) -> None:
         if isinstance(columns, (str, bytes)):
             raise InvalidInputError(f"columns: {columns!r} is one name, not several", hint=f"columns=[{columns!r}]")
+        if where is not None and not isinstance(where, str):
+            raise InvalidInputError(
+                f"where: {type(where).__name__} is no condition", hint="""write it as text: where="fare > 10\""""
+            )
         for what, rows in (("limit", limit), ("offset", offset), ("tail", tail), ("batch_rows", batch_rows)):
             if rows is not None and (not isinstance(rows, int) or rows < 0):
                 raise InvalidInputError(f"{what}: {rows!r} is no number of rows")
@@ -65,6 +79,7 @@ class Scan:
         self._process = os.getpid()
         self._name = name
         self._columns = None if columns is None else list(columns)
+        self._where = where
         self._limit = limit
         self._offset = offset
         self._tail = tail
@@ -78,6 +93,7 @@ class Scan:
         if self._again is None:
             raise UnsupportedError("this scan belongs to this process", hint="pickle the reference, and scan it there")
         selection = {
+            "where": self._where,
             "limit": self._limit,
             "offset": self._offset,
             "tail": self._tail,
@@ -94,6 +110,7 @@ class Scan:
             {
                 "result": self._name,
                 "columns": columns,
+                "where": self._where,
                 "offset": self._offset,
                 "limit": self._limit,
                 "tail": self._tail,
@@ -156,24 +173,31 @@ class Scan:
         return source or {}
 
     def _selection(self, columns: list[str] | None) -> Selection:
-        return Selection(columns, self._offset, self._limit, self._tail, self._batch_rows, self._check)
+        return Selection(
+            columns, self._where, self._offset, self._limit, self._tail, self._batch_rows, self._check
+        )
 
     def _collect(self) -> _coldframe.Table:
         opened = self._open()
-        with Progress(f"get {self._name}", self._rows(), self._progress) as progress:
+        with _columns_told(), Progress(f"get {self._name}", self._rows(), self._progress) as progress:
             return opened.collect(self._selection(self._names()), progress)
 
-    def _rows(self) -> int:
-        """How many rows will come."""
+    def _rows(self) -> int | None:
+        """How many rows will come; None where only the data tells."""
+        if self._where is not None:
+            return None
         total = self._open().rows or 0
         if self._tail is not None:
             return min(self._tail, total)
         left = max(total - self._offset, 0)
         return left if self._limit is None else min(left, self._limit)
 
-    def _first_row(self) -> int:
-        """The number of the first row that will come, counted from 0."""
-        return self._offset if self._tail is None else (self._open().rows or 0) - self._rows()
+    def _first_row(self) -> int | None:
+        """The number of the first row that will come, counted from 0; None where rows between are left out."""
+        rows = self._rows()
+        if rows is None:
+            return None
+        return self._offset if self._tail is None else (self._open().rows or 0) - rows
 
     @property
     def schema(self) -> Schema:
@@ -181,8 +205,8 @@ class Scan:
         return Schema(self._batches(self._names(), limit=0).schema)
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+    def shape(self) -> tuple[int | None, int]:
+        """Rows and columns; with `where`, None for the rows, which only the data tells."""
         return self._rows(), len(self.schema)
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
@@ -191,18 +215,32 @@ class Scan:
     def __arrow_c_schema__(self) -> Any:
         return self.schema.__arrow_c_schema__()
 
-    def _batches(self, columns: list[str] | None, limit: int | None = None) -> _coldframe.Batches:
-        selection = self._selection(columns)
-        if limit is not None:
-            if selection.tail is not None:
-                # The first of the last rows are rows by their number.
-                kept = self._rows()
-                selection.offset, selection.limit, selection.tail = self._first_row(), kept, None
-            selection.limit = limit if selection.limit is None else min(limit, selection.limit)
-        return self._open().batches(selection)
+    def _batches(
+        self, columns: list[str] | None, limit: int | None = None, where: str | None = None
+    ) -> _coldframe.Batches:
+        """Batches of these columns; `limit` and `where` narrow what was asked for.
 
-    def _each(self, columns: list[str] | None, limit: int | None = None) -> Iterator[_coldframe.Batch]:
-        batches = self._batches(columns, limit)
+        Of the last rows that `where` keeps, all may come though `limit` is less, if it is not 0. `where` is for a scan
+        that counts no rows.
+        """
+        selection = self._selection(columns)
+        if where is not None:
+            selection.where = where if selection.where is None else f"({selection.where}\n) AND ({where})"
+        if limit == 0:
+            selection.offset, selection.limit, selection.tail = 0, 0, None
+        elif limit is not None and selection.tail is None:
+            selection.limit = limit if selection.limit is None else min(limit, selection.limit)
+        elif limit is not None and (first := self._first_row()) is not None:
+            # The first of the last rows are rows by their number.
+            kept = min(limit, self._rows() or 0)
+            selection.offset, selection.limit, selection.tail = first, kept, None
+        with _columns_told():
+            return self._open().batches(selection)
+
+    def _each(
+        self, columns: list[str] | None, limit: int | None = None, where: str | None = None
+    ) -> Iterator[_coldframe.Batch]:
+        batches = self._batches(columns, limit, where)
         while (batch := batches.next()) is not None:
             yield batch
 
@@ -239,6 +277,9 @@ class Scan:
         What pandas put comes back with its index, dtypes, labels and attributes. Integers and booleans of other
         libraries become pandas' nullable ones where they hold nulls, and objects inside lists, structs and maps, so
         that no value changes. A null among floats becomes NaN, as pandas has it, also beside a real NaN.
+
+        With `where`, the rows that remain are in memory twice for a moment, and where the index was a RangeIndex they
+        are numbered anew.
         """
         frames.require("pandas", "for `to_pandas()`", "use `to_arrow()`")
         library = frames.require("pyarrow", "for `to_pandas()`", "use `to_polars()`")
@@ -261,7 +302,11 @@ class Scan:
                     yield rebuilt
                     progress(read, stored)
 
-            return assemble(schema, taken(), rows, source, names, self._first_row(), self._open().rows)
+            batches: Iterable[pyarrow.RecordBatch] = taken()
+            if rows is None:
+                batches = list(batches)
+                rows = sum(batch.num_rows for batch in batches)
+            return assemble(schema, batches, rows, source, names, self._first_row(), self._open().rows)
 
     def to_duckdb(self, connection: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyRelation:
         """The rows as a DuckDB relation, of the default connection unless one is given.
@@ -280,6 +325,9 @@ class Scan:
     def lazy(self) -> polars.LazyFrame:
         """A polars LazyFrame over the stored rows: only the columns and the first rows that a query needs are read.
 
+        What a query filters by comparisons of columns with values is handed on, as if it were `where`, so that row
+        groups without such rows are not read. The rows that come are those that polars keeps, in any case.
+
         >>> import coldframe, polars
         >>> store = coldframe.Store("memory://")
         >>> reference = store.put("etl/trips", polars.DataFrame({"fare": [12.5, 7.0], "tip": [1, 0]}))
@@ -292,10 +340,11 @@ class Scan:
         names = self._names()
         empty = polars.DataFrame(self._batches(names, limit=0))
 
-        def batches(columns: list[str] | None, rows: int | None) -> Iterator[_coldframe.Batch]:
-            return self._each(names if columns is None else columns, rows)
+        def batches(columns: list[str] | None, rows: int | None, where: str | None) -> Iterator[_coldframe.Batch]:
+            return self._each(names if columns is None else columns, rows, where)
 
-        return lazy(empty, batches)
+        counted = self._limit is not None or self._offset or self._tail is not None
+        return lazy(empty, batches, filters=not counted)
 
     def head(self, rows: int = 5) -> Any:
         """The first rows, as the kind of frame that was put."""
@@ -306,6 +355,7 @@ class Scan:
             self._open,
             self._name,
             columns=self._columns,
+            where=self._where,
             limit=limit,
             offset=self._offset,
             check=self._check,
@@ -357,11 +407,12 @@ def _scanned(what: Any, columns: list[Any] | None, selection: dict[str, Any]) ->
 class Selection:
     """Which columns and rows the native part is to read."""
 
-    __slots__ = ("batch_rows", "check", "columns", "limit", "offset", "tail")
+    __slots__ = ("batch_rows", "check", "columns", "limit", "offset", "tail", "where")
 
     def __init__(
         self,
         columns: list[str] | None,
+        where: str | None,
         offset: int,
         limit: int | None,
         tail: int | None,
@@ -369,6 +420,7 @@ class Selection:
         check: bool,
     ) -> None:
         self.columns = columns
+        self.where = where
         self.offset = offset
         self.limit = limit
         self.tail = tail
@@ -384,6 +436,19 @@ def no_such_column(column: str, known: Sequence[str], result: str) -> ColumnNotF
     listed = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
     hint = f"did you mean `{near[0]}`?" if near else f"the columns are: {listed}"
     return ColumnNotFoundError(f"there is no column `{column}`", hint=hint, operation="scan", subject=result)
+
+
+@contextlib.contextmanager
+def _columns_told() -> Iterator[None]:
+    """Lets an error say that a column is missing, where it is one of the condition's and nothing else is."""
+    try:
+        yield
+    except NotFoundError as error:
+        if type(error) is NotFoundError and error.message.startswith("there is no column `"):
+            raise ColumnNotFoundError(
+                error.message, hint=error.hint, operation=error.operation, subject=error.subject
+            ) from None
+        raise
 
 
 def _spoken(kind: str) -> str:

@@ -156,6 +156,7 @@ class Store:
         what: str | ResultReference,
         columns: Sequence[Any] | None = None,
         *,
+        where: str | None = None,
         version: int | None = None,
         as_of: datetime | None = None,
         check: bool = False,
@@ -168,6 +169,7 @@ class Store:
         Args:
             what: ``KEY``, ``KEY@N``, or a reference.
             columns: Only these columns of a frame, in this order; a pandas frame keeps its index.
+            where: Only the rows of a frame for which this holds; see `scan`.
             version: This version of the key instead of the newest.
             as_of: The version that was the newest then; a datetime with a zone.
             check: Also compares the content of an uncompressed Arrow file on a local disk, which belongs to this user
@@ -187,12 +189,14 @@ class Store:
                 lambda: opened,
                 _name(what),
                 columns=columns,
+                where=where,
                 check=check,
                 progress=progress,
                 again=self._referred_to,
             ).frame()
-        if columns is not None:
-            raise InvalidInputError("columns: this result is no table", subject=_name(what))
+        for argument, given in (("columns", columns), ("where", where)):
+            if given is not None:
+                raise InvalidInputError(f"{argument}: this result is no table", subject=_name(what))
         return reading.value(opened, allow_pickle=allow_pickle, type=type)
 
     def scan(
@@ -200,6 +204,7 @@ class Store:
         what: str | ResultReference,
         columns: Sequence[Any] | None = None,
         *,
+        where: str | None = None,
         limit: int | None = None,
         offset: int = 0,
         tail: int | None = None,
@@ -211,12 +216,26 @@ class Store:
     ) -> Scan:
         """Some columns and rows of a table; nothing is read yet.
 
+        `where` is a condition as SQL has it: comparisons of columns with literals (``= <> < <= > >=``, ``BETWEEN``,
+        ``IN``, ``LIKE``, ``IS NULL``, ``IS TRUE``), put together with ``AND``, ``OR``, ``NOT`` and parentheses. Names
+        that are no plain words stand in double quotes, text in single quotes; dates and times are text such as
+        ``'2026-11-20T12:00Z'``, in UTC where the column has a time zone and they have none. A row is kept if the
+        condition is true: neither false nor unknown, as comparisons with null are. NaN is unequal to every number, and
+        neither less nor greater. Row groups that cannot hold such rows are not read.
+
+        >>> import coldframe, polars
+        >>> store = coldframe.Store("memory://")
+        >>> reference = store.put("etl/trips", polars.DataFrame({"fare": [12.5, 7.0, None], "tip": [1, 0, 2]}))
+        >>> store.scan("etl/trips", ["tip"], where="fare > 10 OR fare IS NULL").to_polars()["tip"].to_list()
+        [1, 2]
+
         Args:
             what: ``KEY``, ``KEY@N``, or a reference.
             columns: Only these columns, in this order.
-            limit: At most so many rows.
-            offset: Leaves out so many rows first.
-            tail: Only the last so many rows.
+            where: Only the rows for which this condition holds; its columns need not be among `columns`.
+            limit: At most so many rows, of those that `where` keeps.
+            offset: Leaves out so many rows first, of those that `where` keeps.
+            tail: Only the last so many rows, of those that `where` keeps.
             version: This version of the key instead of the newest.
             as_of: The version that was the newest then; a datetime with a zone.
             batch_rows: At most so many rows a batch.
@@ -228,6 +247,7 @@ class Store:
             lambda: self._open(what, version, as_of),
             _name(what),
             columns=columns,
+            where=where,
             limit=limit,
             offset=offset,
             tail=tail,

@@ -17,6 +17,8 @@ pub(crate) struct Opened(pub(crate) coldframe::Opened);
 #[derive(FromPyObject)]
 pub(crate) struct Selection {
     columns: Option<Vec<String>>,
+    #[pyo3(attribute("where"))]
+    condition: Option<String>,
     offset: u64,
     limit: Option<u64>,
     tail: Option<u64>,
@@ -30,13 +32,16 @@ impl Opened {
         if let Some(columns) = selection.columns {
             scan = scan.columns(columns);
         }
+        if let Some(condition) = selection.condition {
+            scan = scan.filter(condition);
+        }
         if let Some(rows) = selection.batch_rows {
             scan = scan.batch_rows(rows);
         }
-        match selection {
-            Selection { tail: Some(rows), .. } => scan.tail(rows),
-            Selection { offset, limit: Some(limit), .. } => scan.offset(offset).limit(limit),
-            Selection { offset, .. } => scan.offset(offset),
+        match (selection.tail, selection.limit) {
+            (Some(rows), _) => scan.tail(rows),
+            (None, Some(limit)) => scan.offset(selection.offset).limit(limit),
+            (None, None) => scan.offset(selection.offset),
         }
     }
 }

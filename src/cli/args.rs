@@ -212,6 +212,10 @@ pub(super) struct Get {
     /// Only these columns, in this order
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(super) columns: Option<Vec<String>>,
+    /// Only the rows for which this holds, such as "fare > 10 AND carrier IN ('AA', 'UA')"; the rows below are counted
+    /// among them
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub(super) condition: Option<String>,
     /// Leave out the first N rows
     #[arg(long, value_name = "N")]
     pub(super) offset: Option<u64>,

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::args::{Get, OutputFormat};
 use super::context::Context;
-use super::export::{self, Destination};
+use super::export::{self, Destination, Rows};
 use super::failure::Outcome;
 use super::progress::{self, Total};
 use super::what::{self, Asked};
@@ -75,10 +75,16 @@ async fn table(context: &Context, arguments: &Get, format: Option<OutputFormat>,
     if format == OutputFormat::Table {
         let all = [arguments.limit, arguments.head, arguments.tail].iter().any(Option::is_some);
         let scan = if all { scan } else { scan.limit(export::PREVIEW_ROWS) };
-        let shown = export::preview(scan.batches().await?, if all { None } else { opened.rows() }).await?;
+        let rows = match (all, &arguments.condition) {
+            (true, _) => Rows::All,
+            (false, Some(_)) => Rows::AtLeast,
+            (false, None) => opened.rows().map_or(Rows::All, Rows::Of),
+        };
+        let shown = export::preview(scan.batches().await?, rows).await?;
         return destination.text(shown).await;
     }
     let whole = arguments.columns.is_none()
+        && arguments.condition.is_none()
         && [arguments.offset, arguments.limit, arguments.head, arguments.tail].iter().all(Option::is_none);
     let total = match (whole, opened.rows()) {
         (true, Some(rows)) => Total::Rows(rows),
@@ -94,6 +100,9 @@ async fn table(context: &Context, arguments: &Get, format: Option<OutputFormat>,
 fn asked(mut scan: Scan, arguments: &Get) -> Scan {
     if let Some(columns) = &arguments.columns {
         scan = scan.columns(columns.clone());
+    }
+    if let Some(condition) = &arguments.condition {
+        scan = scan.filter(condition);
     }
     if let Some(offset) = arguments.offset {
         scan = scan.offset(offset);
@@ -123,7 +132,7 @@ fn raw_table(arguments: &Get) -> Error {
 /// Refuses options that only tables know.
 fn no_table(arguments: &Get, kind: &str) -> Result<()> {
     let rows = [arguments.offset, arguments.limit, arguments.head, arguments.tail].iter().any(Option::is_some);
-    if rows || arguments.columns.is_some() {
+    if rows || arguments.columns.is_some() || arguments.condition.is_some() {
         return Err(Error::invalid(format!("this result is {kind}: it has no columns and rows to choose from")));
     }
     Ok(())

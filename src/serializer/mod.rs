@@ -52,6 +52,7 @@ pub use self::source::{CheckedSource, Mapping, Source, read_range, read_section}
 pub use self::statistics::ColumnStatistics;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::query::Filter;
 use crate::reference::Descriptor;
 use crate::value::{Shape, Table};
 
@@ -154,6 +155,10 @@ pub struct ReadPlan {
     pub columns: Option<Vec<usize>>,
     /// The rows.
     pub rows: Range<u64>,
+    /// What holds for the rows that are wanted of these; its columns are positions in the part, and are all among
+    /// `columns`. Who reads may leave out rows for which it is not true, and need not; see
+    /// [`TableReader::leaves_out_rows`].
+    pub filter: Option<Arc<Filter>>,
     /// At most so many rows a batch.
     pub batch_rows: usize,
     /// A batch should not take more bytes than about this.
@@ -190,6 +195,12 @@ pub trait TableReader: Send + Sync {
     /// [`ErrorKind::Damaged`] if they cannot be made sense of.
     fn column_statistics(&self) -> Result<Option<Vec<ColumnStatistics>>> {
         Ok(None)
+    }
+
+    /// Whether [`TableReader::batches`] may leave out rows for which [`ReadPlan::filter`] is not true. Of a reader that
+    /// does not, each scan checks that it gives all rows.
+    fn leaves_out_rows(&self) -> bool {
+        false
     }
 
     /// The rows and columns of `plan`, in the part's order; the batches' schema is the part's, projected.

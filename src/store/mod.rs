@@ -9,6 +9,7 @@ mod builder;
 mod commit;
 mod copy;
 mod delete;
+mod filtered;
 mod hashing;
 mod layout;
 mod lifetime;

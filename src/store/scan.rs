@@ -8,10 +8,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
+use super::filtered::{self, Filtering};
 use super::open::naming;
 use super::{Inner, Opened, Progress, Target};
 use crate::error::{Error, Result};
-use crate::query::{Query, Rows, project};
+use crate::query::{Filter, Query, Rows, filter, project};
 use crate::serializer::ReadPlan;
 use crate::value::{Batches, Table};
 
@@ -75,6 +76,34 @@ impl Scan {
         self
     }
 
+    /// Only the rows for which a condition holds, such as `fare > 10 AND carrier IN ('AA', 'UA')`; how it is written,
+    /// [`query::filter`](crate::query::filter) says. Its columns need not be among those that are asked for.
+    ///
+    /// Rows are counted, by [`Scan::offset`], [`Scan::limit`], [`Scan::head`] and [`Scan::tail`], among those that
+    /// remain, in whatever order these are called. Row groups that cannot hold such rows are not read. The last rows are
+    /// found by a pass over the filter's columns, from the last part on, before any is handed out. The last filter that
+    /// is set counts.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use arrow::array::{Int64Array, RecordBatch};
+    /// # use coldframe::ResultStore;
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let store = ResultStore::open("memory://").await?;
+    /// # let column = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as _;
+    /// # let batch = RecordBatch::try_from_iter([("fare", column(vec![12, 7, 9])), ("tip", column(vec![1, 2, 3]))])?;
+    /// store.put("etl/trips", batch).await?;
+    /// let table = store.scan("etl/trips").columns(["tip"]).filter("fare < 10").head(1).collect().await?;
+    /// assert_eq!((table.rows(), table.schema().fields().len()), (1, 1));
+    /// # Ok::<(), coldframe::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn filter(mut self, condition: impl Into<String>) -> Self {
+        self.query.filter = Some(condition.into());
+        self
+    }
+
     /// Leaves out the first rows.
     pub fn offset(mut self, offset: u64) -> Self {
         let limit = match self.query.rows {
@@ -135,10 +164,14 @@ impl Scan {
     /// # Errors
     ///
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) for a result or column,
-    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if it is no table. Damage to the data comes out of
-    /// the stream.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if it is no table, and as [`Filter::parse`], before
+    /// any data is read. Damage to the data comes out of the stream.
     pub async fn batches(self) -> Result<Batches> {
         let operation = self.operation;
+        if let Some(condition) = &self.query.filter {
+            // What is no condition at all is told without a request.
+            filter::check(condition).map_err(|error| error.during(operation, ""))?;
+        }
         let opened = match self.from {
             From::Opened(opened) => *opened,
             From::Target(store, target) => {
@@ -168,14 +201,17 @@ impl Scan {
 }
 
 /// A scan whose names and numbers are resolved.
-struct Read {
+pub(super) struct Read {
     opened: Opened,
     /// Of the batches that come out.
     schema: SchemaRef,
-    /// The positions of the columns, ascending, and where each one asked for stands among them.
-    columns: Option<(Vec<usize>, Vec<usize>)>,
-    /// The rows of each part.
-    parts: Vec<Range<u64>>,
+    /// The positions of the columns that are read, ascending, and where each one asked for stands among them.
+    pub(super) columns: Option<(Vec<usize>, Vec<usize>)>,
+    pub(super) filtering: Option<Filtering>,
+    /// The rows that are asked for, of those that the filter keeps.
+    pub(super) rows: Rows,
+    /// The rows of each part that are read.
+    pub(super) parts: Vec<Range<u64>>,
     batch_rows: usize,
     batch_bytes: usize,
     check: bool,
@@ -184,17 +220,33 @@ struct Read {
 fn plan(opened: Opened, query: &Query, check: bool) -> Result<Read> {
     let whole =
         opened.schema().ok_or_else(|| Error::invalid(format!("this result is not a table but a {}", opened.kind())))?;
+    let filter = query.filter.as_deref().map(|condition| Filter::parse(condition, &whole)).transpose()?;
+    let tested = filter.as_ref().map(Filter::columns).unwrap_or_default();
     let (schema, columns) = match &query.columns {
         None => (whole, None),
         Some(names) => {
             let asked = project(&whole, names)?;
-            let mut ascending = asked.clone();
+            let mut ascending: Vec<usize> = asked.iter().chain(tested).copied().collect();
             ascending.sort_unstable();
+            ascending.dedup();
             let order = asked.iter().filter_map(|position| ascending.binary_search(position).ok()).collect();
             let schema = whole.project(&asked).map_err(|error| Error::internal(error.to_string()))?;
             (Arc::new(schema), Some((ascending, order)))
         }
     };
+    let filtering = filter.map(|filter| Filtering::new(filter, columns.as_ref().map(|(read, _)| read.as_slice())));
+    // Of rows that are filtered, it is not known yet where those asked for stand.
+    let rows = if filtering.is_some() { Rows::default() } else { query.rows };
+    let parts = rows_of_parts(&opened, rows)?;
+    let batch_bytes = BATCH_BYTES.min(opened.store.memory / 8);
+    // Rows without columns take no memory, however many they are.
+    let free = schema.fields().is_empty() && filtering.is_none();
+    let batch_rows = query.batch_rows.unwrap_or(if free { usize::MAX } else { BATCH_ROWS }).max(1);
+    Ok(Read { schema, columns, filtering, rows: query.rows, parts, batch_rows, batch_bytes, check, opened })
+}
+
+/// Which rows of each part are asked for.
+fn rows_of_parts(opened: &Opened, rows: Rows) -> Result<Vec<Range<u64>>> {
     let counts = opened.parts().map(|part| part.rows).collect::<Option<Vec<u64>>>();
     let counts = counts.ok_or_else(|| Error::damaged("a part of the reference does not say how many rows it has"))?;
     let total = counts.iter().try_fold(0_u64, |total, count| total.checked_add(*count));
@@ -202,7 +254,7 @@ fn plan(opened: Opened, query: &Query, check: bool) -> Result<Read> {
     if opened.rows() != Some(total) {
         return Err(Error::damaged(format!("the reference's parts have {total} rows, and it says another number")));
     }
-    let wanted = query.rows.resolve(total);
+    let wanted = rows.resolve(total);
     let mut start = 0;
     let parts = counts.iter().map(|count| {
         let end = start + count;
@@ -210,21 +262,17 @@ fn plan(opened: Opened, query: &Query, check: bool) -> Result<Read> {
         start = end;
         rows
     });
-    let parts = parts.collect();
-    let batch_bytes = BATCH_BYTES.min(opened.store.memory / 8);
-    // Rows without columns take no memory, however many they are.
-    let usual = if schema.fields().is_empty() { usize::MAX } else { BATCH_ROWS };
-    let batch_rows = query.batch_rows.unwrap_or(usual).max(1);
-    Ok(Read { schema, columns, parts, batch_rows, batch_bytes, check, opened })
+    Ok(parts.collect())
 }
 
 impl Read {
     fn stream(self) -> BoxStream<'static, Result<RecordBatch>> {
+        if self.filtering.is_some() {
+            return filtered::stream(Arc::new(self));
+        }
         let mut wanted: Vec<(usize, Range<u64>)> =
             self.parts.iter().cloned().enumerate().filter(|(_, rows)| !rows.is_empty()).collect();
-        let dictionary = |field: &FieldRef| matches!(field.data_type(), DataType::Dictionary(..));
-        if wanted.is_empty() && !self.parts.is_empty() && self.schema.fields().iter().any(dictionary) {
-            // A dictionary is worth having without rows, too: it may be all the categories that there are.
+        if wanted.is_empty() && self.shows_dictionaries() {
             wanted.push((0, 0..0));
         }
         let read = Arc::new(self);
@@ -232,12 +280,38 @@ impl Read {
         parts.try_flatten().boxed()
     }
 
-    async fn part(self: Arc<Self>, part: usize, rows: Range<u64>) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+    /// Whether a batch without rows is worth having: its dictionaries may be all the categories that there are.
+    pub(super) fn shows_dictionaries(&self) -> bool {
+        let dictionary = |field: &FieldRef| matches!(field.data_type(), DataType::Dictionary(..));
+        !self.parts.is_empty() && self.schema.fields().iter().any(dictionary)
+    }
+
+    /// The rows of a part as they are asked for; of all rows, whatever the filter.
+    pub(super) async fn part(
+        self: Arc<Self>,
+        part: usize,
+        rows: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
+        let columns = self.columns.as_ref().map(|(read, _)| read.clone());
+        let batches = self.stored(part, rows, columns, None).await?;
+        Ok(batches.map(move |batch| self.arrange(batch?)).boxed())
+    }
+
+    /// The rows of a part as they are stored; without some of those that a filter does not keep, if there is one.
+    pub(super) async fn stored(
+        &self,
+        part: usize,
+        rows: Range<u64>,
+        columns: Option<Vec<usize>>,
+        filter: Option<Arc<Filter>>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch>>> {
         let table = self.opened.table(part).await?;
         let expected = rows.end - rows.start;
+        let fewer = filter.is_some() && table.leaves_out_rows();
         let plan = ReadPlan {
-            columns: self.columns.as_ref().map(|(ascending, _)| ascending.clone()),
+            columns,
             rows,
+            filter,
             batch_rows: self.batch_rows,
             batch_bytes: self.batch_bytes,
             check: self.check,
@@ -248,11 +322,11 @@ impl Read {
             table.batches(plan).map_err(naming(path.clone())).map(Some).chain(stream::once(async { None })).map(
                 move |batch| match batch {
                     Some(batch) => {
-                        let batch = self.arrange(batch?)?;
+                        let batch = batch?;
                         given += batch.num_rows() as u64;
                         Ok(Some(batch))
                     }
-                    None if given == expected => Ok(None),
+                    None if given == expected || (fewer && given < expected) => Ok(None),
                     None => Err(Error::damaged(format!("{path} gave {given} rows where {expected} were written"))),
                 },
             );
@@ -260,7 +334,7 @@ impl Read {
     }
 
     /// The columns in the order asked, under the schema that was announced.
-    fn arrange(&self, batch: RecordBatch) -> Result<RecordBatch> {
+    pub(super) fn arrange(&self, batch: RecordBatch) -> Result<RecordBatch> {
         let batch = match &self.columns {
             Some((_, order)) => batch.project(order).map_err(|error| Error::damaged(error.to_string()))?,
             None => batch,

@@ -137,6 +137,17 @@ fn a_table_goes_in_and_the_same_table_comes_back() {
     );
     assert_eq!(place.out(&["get", "etl/trips", "--format", "csv", "--tail", "1"]), "id,name,fare\n3,c,\n");
     assert_eq!(place.out(&["get", "etl/trips", "--format", "csv", "--offset", "1", "--limit", "1"]).lines().count(), 2);
+    let kept =
+        place.out(&["get", "etl/trips", "--format", "csv", "--columns", "name", "--where", "fare IS NULL OR id = 1"]);
+    assert_eq!(kept, "name\na\nc\n");
+    let last = place.out(&["get", "etl/trips", "--format", "csv", "--where", "id < 3", "--tail", "1"]);
+    assert_eq!(last, "id,name,fare\n2,b,2.25\n");
+    let preview = place.out(&["get", "etl/trips", "--format", "table", "--where", "id > 1"]);
+    assert!(preview.contains("2 rows × 3 columns"), "{preview}");
+    let (code, told) = place.fails(&["get", "etl/trips", "--where", "fares > 1"]);
+    assert!(code == 3 && told.contains("did you mean `fare`?"), "{told}");
+    let (code, told) = place.fails(&["get", "etl/trips", "--where", "fare > 'x'"]);
+    assert!(code == 2 && told.contains("a number, such as 12"), "{code}: {told}");
     let preview = place.out(&["get", "etl/trips", "--format", "table"]);
     assert!(preview.contains("float64") && preview.contains("3 rows × 3 columns"), "{preview}");
     assert!(text(&succeeded(place.run(&["put", "etl/trips", &file, "-q"])).stderr).is_empty());

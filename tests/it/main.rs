@@ -20,6 +20,7 @@ mod dictionary_values;
 mod disk_cache;
 mod faults;
 mod faulty;
+mod filters;
 mod fingerprint;
 mod generate;
 mod golden;

@@ -293,6 +293,9 @@ def scan(facts: ScanFacts) -> str:
         rows = f"the last {units.counted(tail, 'row')}"
     elif limit is not None:
         rows = f"at most {units.counted(limit, 'row')}"
+    where = facts.get("where")
+    if where is not None:
+        rows += f" where {where}"
     skipped = f" after the first {units.counted(offset, 'row')}" if offset else ""
     of = "all columns" if columns is None else "no columns"
     if columns:

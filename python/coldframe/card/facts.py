@@ -95,6 +95,8 @@ class ScanFacts(TypedDict, total=False):
     """Its key, with or without a version."""
     columns: Sequence[str] | None
     """The columns; None for all."""
+    where: str | None
+    """What holds for the rows; None for all."""
     offset: int
     """How many rows are skipped."""
     limit: int | None

@@ -63,13 +63,13 @@ def rebuild_index(
     entries: Mapping[str, Mapping[str, Any]],
     details: Mapping[str, Any],
     rows: int,
-    offset: int = 0,
+    offset: int | None = 0,
     total: int | None = None,
 ) -> pd.Index[Any] | None:
     """The index that the `pandas` entry lists, from the descriptors and finished values of its columns.
 
-    ``rows`` were read from row ``offset`` on, of ``total`` that are stored. None where the index has to be a plain
-    RangeIndex.
+    ``rows`` were read from row ``offset`` on, of ``total`` that are stored; an ``offset`` of None says that rows
+    between were left out, and a RangeIndex counts anew. None where the index has to be a plain RangeIndex.
     """
     import pandas as pd
 
@@ -79,6 +79,8 @@ def rebuild_index(
     names = [decode_label(name) for name in details["names"]] if "names" in details else None
     if len(listed) == 1 and isinstance(listed[0], Mapping):
         stored = listed[0]
+        if offset is None:
+            return pd.RangeIndex(rows, name=names[0] if names else stored["name"])
         index = pd.RangeIndex(
             stored["start"], stored["stop"], stored["step"], name=names[0] if names else stored["name"]
         )

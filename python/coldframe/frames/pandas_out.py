@@ -21,7 +21,7 @@ def assemble(
     rows: int,
     source: Mapping[str, Any],
     columns: Sequence[str] | None,
-    offset: int = 0,
+    offset: int | None = 0,
     total: int | None = None,
 ) -> pd.DataFrame:
     """The frame that record batches of ``schema`` hold, ``rows`` rows in all.
@@ -29,8 +29,8 @@ def assemble(
     ``source`` is what `prepare` said, or that of another library; then integers and booleans with nulls become
     nullable ones of pandas instead of floats and objects. ``columns`` are the stored names that were read, None for
     all. Where not all columns of the index are among them, the frame has a RangeIndex. ``offset`` is the number of the
-    first row that was read, ``total`` how many are stored, None for no more than were read. Raises ValueError if the
-    batches have another number of rows.
+    first row that was read, None where rows between were left out, ``total`` how many are stored, None for no more than
+    were read. Raises ValueError if the batches have another number of rows.
     """
     from coldframe.frames.pandas_decoders import decoder_for
     from coldframe.frames.pandas_index import rebuild_index

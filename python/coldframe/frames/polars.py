@@ -102,17 +102,21 @@ class _Empty:
         return schema.__arrow_c_schema__()
 
 
-Batches = Callable[[list[str] | None, int | None], Iterator[Any]]
-"""Batches of some columns (None for all) and at most so many rows (None for all)."""
+Batches = Callable[[list[str] | None, int | None, str | None], Iterator[Any]]
+"""Batches of some columns, of not many more than so many rows, and a condition in SQL for the rows that are wanted;
+each is None for all."""
 
 
-def lazy(empty: polars.DataFrame, batches: Batches) -> polars.LazyFrame:
+def lazy(empty: polars.DataFrame, batches: Batches, *, filters: bool = True) -> polars.LazyFrame:
     """A LazyFrame over a stored table: only the columns and rows that a query needs are read.
 
-    `empty` has the table's schema and no rows.
+    `empty` has the table's schema and no rows. With `filters`, the conditions of a query are handed to `batches` where
+    they can be written in SQL.
     """
     import polars
     from polars.io.plugins import register_io_source
+
+    from coldframe.frames.polars_conditions import condition
 
     def read(
         with_columns: list[str] | None,
@@ -122,8 +126,15 @@ def lazy(empty: polars.DataFrame, batches: Batches) -> polars.LazyFrame:
     ) -> Iterator[polars.DataFrame]:
         # A frame without columns does not know how many rows it has.
         wanted = with_columns if with_columns != [] else empty.columns[:1]
-        for batch in batches(wanted, n_rows):
+        # Where rows are counted, they are counted before the predicate.
+        where = condition(predicate, empty.schema) if filters and n_rows is None and predicate is not None else None
+        left = n_rows
+        for batch in batches(wanted, n_rows, where):
             frame = polars.DataFrame(batch)
+            if left is not None:
+                frame = frame.head(left)
+                left -= frame.height
+            # Also where it was handed on: what polars keeps is what polars says.
             yield frame if predicate is None else frame.filter(predicate)
 
     return register_io_source(read, schema=empty.schema, is_pure=True)

@@ -54,7 +54,7 @@ def test_a_query_of_sound_columns_succeeds(shared_store: Store, damaged: ResultR
 
 def test_a_query_of_a_damaged_column_raises(shared_store: Store, damaged: ResultReference) -> None:
     lazy = shared_store.get(damaged)
-    for query in (lazy, lazy.select("damaged"), lazy.filter(pl.col("damaged") == "x").select("sound")):
+    for query in (lazy, lazy.select("damaged"), lazy.filter(pl.col("damaged") == "damaged7").select("sound")):
         with pytest.raises((DamagedError, pl.exceptions.ComputeError), match="(?i)damaged|checksum"):
             query.collect()
     with pytest.raises(DamagedError):
@@ -69,9 +69,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, Any]]]:
     calls: list[tuple[Any, Any]] = []
     each = Scan._each
 
-    def counted(self: Scan, columns: list[str] | None, limit: int | None = None) -> Iterator[Any]:
+    def counted(
+        self: Scan, columns: list[str] | None, limit: int | None = None, where: str | None = None
+    ) -> Iterator[Any]:
         calls.append((columns, limit))
-        yield from each(self, columns, limit)
+        yield from each(self, columns, limit, where)
 
     monkeypatch.setattr(Scan, "_each", counted)
     return calls

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 
 pub(super) use self::destination::Destination;
 use self::encode::Encoding;
-pub(super) use self::preview::{PREVIEW_ROWS, preview};
+pub(super) use self::preview::{PREVIEW_ROWS, Rows, preview};
 use super::args::OutputFormat;
 use super::failure::Outcome;
 use crate::error::{Error, Result};

@@ -15,8 +15,19 @@ pub(in crate::cli) const PREVIEW_ROWS: u64 = 20;
 /// Longer cells are cut: they would not fit any terminal.
 const CELL_CHARACTERS: usize = 200;
 
+/// What the rows of a preview are.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) enum Rows {
+    /// All that were asked for.
+    All,
+    /// The first of so many.
+    Of(u64),
+    /// The first of nobody knows how many, if they are as many as a preview shows.
+    AtLeast,
+}
+
 /// The rows as text: names, types, cells, and of how many rows they are the first, where that is known.
-pub(in crate::cli) async fn preview(mut batches: Batches, total: Option<u64>) -> Result<String> {
+pub(in crate::cli) async fn preview(mut batches: Batches, rows: Rows) -> Result<String> {
     let schema = batches.schema();
     let mut columns: Vec<Column> = schema
         .fields()
@@ -33,9 +44,12 @@ pub(in crate::cli) async fn preview(mut batches: Batches, total: Option<u64>) ->
         add(&mut columns, &batch)?;
     }
     let mut text = grid::render(&columns, terminal::width());
-    let rows = total.unwrap_or(shown);
-    let size = format!("{} × {}", units::counted(rows, "row"), units::counted(columns.len() as u64, "column"));
-    text.push_str(&if rows > shown { format!("… {size}, the first {shown} shown\n") } else { format!("{size}\n") });
+    let size = |rows| format!("{} × {}", units::counted(rows, "row"), units::counted(columns.len() as u64, "column"));
+    text.push_str(&match rows {
+        Rows::Of(rows) if rows > shown => format!("… {}, the first {shown} shown\n", size(rows)),
+        Rows::AtLeast if shown == PREVIEW_ROWS => format!("… the first {}\n", size(shown)),
+        _ => format!("{}\n", size(shown)),
+    });
     Ok(text)
 }
 
@@ -92,7 +106,7 @@ mod tests {
             ("na\u{1b}me", Arc::new(StringArray::from(vec!["a\n\u{1b}[2J", "żółć"]))),
         ])
         .unwrap();
-        let text = preview(Batches::from_batches(batch.schema(), vec![batch]), Some(1_000)).await.unwrap();
+        let text = preview(Batches::from_batches(batch.schema(), vec![batch]), Rows::Of(1_000)).await.unwrap();
         assert_eq!(
             text,
             "   id  na\\u{1b}me\nint64  utf8\n    1  a\\n\\u{1b}[2J\n null  żółć\n… 1,000 rows × 2 columns, the first 2 shown\n"

@@ -65,7 +65,7 @@ fn written(batches: &[RecordBatch], codec: Option<Codec>, threads: usize) -> InM
 async fn read(file: &InMemory, columns: Option<Vec<usize>>, rows: Range<u64>, threads: usize) -> Vec<RecordBatch> {
     let source = Arc::new(InMemory(file.0.clone(), file.1.clone()));
     let table = ArrowTable::open(source, false, MEMORY, threads).await.unwrap();
-    let plan = ReadPlan { columns, rows, batch_rows: 50_000, batch_bytes: 1 << 20, check: false };
+    let plan = ReadPlan { columns, rows, filter: None, batch_rows: 50_000, batch_bytes: 1 << 20, check: false };
     table.batches(plan).try_collect().await.unwrap()
 }
 

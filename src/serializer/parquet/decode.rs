@@ -16,7 +16,7 @@ use super::group::{Columns, decode_error};
 use super::parallel::{Decoding, Unit, Wanted, units};
 use super::restore::Dictionary;
 use super::stored::declared_schema;
-use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dictionaries, footer, statistics};
+use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dictionaries, footer, prune, statistics};
 use crate::checksum::Extents;
 use crate::error::{Error, Result};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
@@ -92,7 +92,12 @@ impl ParquetTable {
     /// How the rows and columns of a plan are decoded.
     fn decoding(&self, plan: &ReadPlan, schema: SchemaRef, kept: &[Option<Arc<Dictionary>>]) -> Result<Decoding> {
         let metadata = self.metadata.metadata();
-        let groups = groups_for(metadata.row_groups(), &plan.rows);
+        let mut groups = groups_for(metadata.row_groups(), &plan.rows);
+        // Of some rows alone, it would matter how many are left out before them.
+        if let Some(filter) = plan.filter.as_ref().filter(|_| plan.rows == (0..self.rows)) {
+            let kept = prune::row_groups(metadata, &self.schema, filter)?;
+            groups.retain(|(number, _)| kept.contains(number));
+        }
         let numbers: Vec<usize> = groups.iter().map(|(number, _)| *number).collect();
         let batch_rows = self.batch_rows(plan, &numbers);
         let descriptor = metadata.file_metadata().schema_descr();
@@ -200,6 +205,10 @@ impl TableReader for ParquetTable {
     fn column_statistics(&self) -> Result<Option<Vec<ColumnStatistics>>> {
         let bytes = self.column_bytes().unwrap_or_default();
         guarded(|| statistics::column_statistics(self.metadata.metadata(), &self.schema, &bytes)).map(Some)
+    }
+
+    fn leaves_out_rows(&self) -> bool {
+        true
     }
 
     fn batches(&self, plan: ReadPlan) -> BoxStream<'static, Result<RecordBatch>> {

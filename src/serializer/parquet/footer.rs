@@ -15,6 +15,12 @@ pub(super) fn check_lists(footer: &[u8]) -> Result<()> {
     walk.file().ok_or_else(|| Error::damaged("the Parquet footer is malformed"))
 }
 
+/// Refuses a structure in which a list claims more elements than there are bytes left.
+pub(super) fn check_structure(bytes: &[u8]) -> Result<()> {
+    let mut walk = Walk { bytes };
+    walk.fields(MAX_DEPTH).ok_or_else(|| Error::damaged("the Parquet page index is malformed"))
+}
+
 impl Walk<'_> {
     /// The footer: as any structure, but its second field is the tree of columns.
     fn file(&mut self) -> Option<()> {

@@ -22,6 +22,7 @@ mod narrow;
 mod page_header;
 mod pages;
 mod parallel;
+mod prune;
 mod restore;
 mod rows;
 mod statistics;

@@ -78,7 +78,7 @@ fn encoding(metadata: &ParquetMetaData, leaf: usize) -> Option<String> {
 }
 
 /// The position of each top-level column's only leaf; none where it has several.
-fn leaves(metadata: &ParquetMetaData, roots: usize) -> Vec<Option<usize>> {
+pub(super) fn leaves(metadata: &ParquetMetaData, roots: usize) -> Vec<Option<usize>> {
     let descriptor = metadata.file_metadata().schema_descr();
     let mut first: Vec<Option<usize>> = vec![None; roots];
     let mut count = vec![0_usize; roots];

@@ -91,7 +91,7 @@ impl Walk<'_> {
         Some(found)
     }
 
-    fn fields(&mut self, depth: usize) -> Option<()> {
+    pub(super) fn fields(&mut self, depth: usize) -> Option<()> {
         depth.checked_sub(1)?;
         loop {
             let header = self.byte()?;

@@ -79,7 +79,7 @@ async fn read(types: &str, dictionaries: Option<&str>) -> Result<Vec<RecordBatch
     let source = Given(serde_json::from_value(part).unwrap(), bytes.into());
     let opened = Registry::default().parse("parquet").unwrap().open(Arc::new(source), 16 << 20).await?;
     let Readable::Table(table) = opened else { panic!("{opened:?} is no table") };
-    let plan = ReadPlan { columns: None, rows: 0..3, batch_rows: 2, batch_bytes: 1 << 20, check: true };
+    let plan = ReadPlan { columns: None, rows: 0..3, filter: None, batch_rows: 2, batch_bytes: 1 << 20, check: true };
     table.batches(plan).try_collect().await
 }
 

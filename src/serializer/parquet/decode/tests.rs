@@ -140,7 +140,7 @@ async fn open(source: Arc<dyn Source>, threads: usize) -> ParquetTable {
 }
 
 fn plan(rows: Range<u64>, columns: Option<Vec<usize>>, batch_rows: usize) -> ReadPlan {
-    ReadPlan { columns, rows, batch_rows, batch_bytes: 16 << 20, check: true }
+    ReadPlan { columns, rows, filter: None, batch_rows, batch_bytes: 16 << 20, check: true }
 }
 
 async fn read(table: &ParquetTable, plan: ReadPlan) -> Vec<Result<RecordBatch>> {

@@ -1,9 +1,12 @@
 //! Which columns and rows of a table are asked for.
 
+pub mod filter;
+
 use std::ops::Range;
 
 use arrow::datatypes::Schema;
 
+pub use self::filter::Filter;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Which columns and rows are asked for, and how large the batches may be.
@@ -11,7 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct Query {
     /// The columns, in the order wanted; all of them where absent.
     pub columns: Option<Vec<String>>,
-    /// The rows.
+    /// The condition that rows must fulfil, as [`filter`] says; all rows where absent.
+    pub filter: Option<String>,
+    /// The rows, of those that fulfil the condition.
     pub rows: Rows,
     /// At most this many rows a batch; the reader may give fewer, to bound a batch's bytes.
     pub batch_rows: Option<usize>,
