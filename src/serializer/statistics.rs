@@ -130,7 +130,16 @@ mod tests {
     fn piece(nulls: Option<u64>, bounds: Option<(i64, i64)>) -> ColumnStatistics {
         let array = |value: i64| Arc::new(Int64Array::from(vec![value])) as ArrayRef;
         let (min, max) = (bounds.map(|bounds| array(bounds.0)), bounds.map(|bounds| array(bounds.1)));
-        ColumnStatistics { name: "n".into(), bytes: 10, nulls, exact: bounds.is_some(), min, max, encoding: None, why: None }
+        ColumnStatistics {
+            name: "n".into(),
+            bytes: 10,
+            nulls,
+            exact: bounds.is_some(),
+            min,
+            max,
+            encoding: None,
+            why: None,
+        }
     }
 
     fn merged(pieces: &[(u64, ColumnStatistics)]) -> ColumnStatistics {

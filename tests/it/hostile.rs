@@ -241,8 +241,14 @@ async fn read(serializer: &dyn Serializer, part: Part, bytes: Vec<u8>) -> coldfr
     for column in table.column_statistics()?.into_iter().flatten() {
         let _ = (column.display_min(), column.display_max());
     }
-    let plan =
-        ReadPlan { columns: None, rows: 0..table.rows(), filter: None, batch_rows: 1_000, batch_bytes: BUDGET / 8, check: true };
+    let plan = ReadPlan {
+        columns: None,
+        rows: 0..table.rows(),
+        filter: None,
+        batch_rows: 1_000,
+        batch_bytes: BUDGET / 8,
+        check: true,
+    };
     let mut batches = table.batches(plan);
     let mut rows = 0;
     while let Some(batch) = batches.next().await {

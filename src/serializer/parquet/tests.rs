@@ -35,8 +35,7 @@ const MEMORY: usize = 64 * 1024 * 1024;
 fn encoded(batches: &[RecordBatch], parquet: &Parquet, memory: usize, threads: usize) -> Bytes {
     let kept = Kept::default();
     let mut sink = Sink::new(kept.clone());
-    let mut encoder =
-        ParquetEncoder::try_new(&batches[0].schema(), parquet.compressing, memory, threads).unwrap();
+    let mut encoder = ParquetEncoder::try_new(&batches[0].schema(), parquet.compressing, memory, threads).unwrap();
     for batch in batches {
         encoder.write(Piece::Batch(batch.clone()), &mut sink).unwrap();
     }
@@ -96,7 +95,10 @@ fn table(rows: usize, seed: u64) -> RecordBatch {
         ("shorts", Arc::new(each.clone().map(|row| some(row, 60_000).map(|n| n as u16)).collect::<UInt16Array>())),
         ("words", Arc::new(each.clone().map(|row| number(row, u64::MAX) as u32).collect::<UInt32Array>())),
         ("longs", Arc::new(each.clone().map(|row| some(row, u64::MAX)).collect::<UInt64Array>())),
-        ("floats", Arc::new(each.clone().map(|row| some(row, 9_000).map(|n| n as f32 / 8.0)).collect::<Float32Array>())),
+        (
+            "floats",
+            Arc::new(each.clone().map(|row| some(row, 9_000).map(|n| n as f32 / 8.0)).collect::<Float32Array>()),
+        ),
         ("doubles", Arc::new(each.clone().map(|row| f64::from_bits(number(row, u64::MAX))).collect::<Float64Array>())),
         ("dates", Arc::new(each.clone().map(|row| some(row, 3_000).map(|n| n as i32)).collect::<Date32Array>())),
         (
@@ -144,7 +146,12 @@ fn every_type_comes_back_with_every_codec() {
         for (name, (found, expected)) in
             back.schema().fields().iter().map(|f| f.name().clone()).zip(back.columns().iter().zip(batch.columns()))
         {
-            assert_eq!(&found.to_data(), &expected.to_data(), "{name} by {}", serde_json::json!(format!("{parquet:?}")));
+            assert_eq!(
+                &found.to_data(),
+                &expected.to_data(),
+                "{name} by {}",
+                serde_json::json!(format!("{parquet:?}"))
+            );
         }
     }
 }

@@ -52,8 +52,14 @@ async fn read(batch: &RecordBatch, text: Option<String>) -> Result<Vec<RecordBat
     let opened = Registry::default().parse("parquet").unwrap().open(Arc::new(source), 16 << 20).await?;
     let Readable::Table(table) = opened else { panic!("{opened:?} is no table") };
     assert_eq!(table.schema(), batch.schema());
-    let plan =
-        ReadPlan { columns: None, rows: 0..batch.num_rows() as u64, filter: None, batch_rows: 2, batch_bytes: 1 << 20, check: true };
+    let plan = ReadPlan {
+        columns: None,
+        rows: 0..batch.num_rows() as u64,
+        filter: None,
+        batch_rows: 2,
+        batch_bytes: 1 << 20,
+        check: true,
+    };
     table.batches(plan).try_collect().await
 }
 

@@ -91,7 +91,12 @@ fn byte_cost(compression: Compression) -> f64 {
 }
 
 /// Chooses for the rows of a group; `dictionary` is whether one is worth a thought.
-pub(super) fn choose<V: Value>(leaf: &Leaf<'_, V>, taste: &Taste, dictionary: bool, codecs: &mut Codecs) -> Result<Choice> {
+pub(super) fn choose<V: Value>(
+    leaf: &Leaf<'_, V>,
+    taste: &Taste,
+    dictionary: bool,
+    codecs: &mut Codecs,
+) -> Result<Choice> {
     let rows = leaf.rows();
     if rows < SAMPLED_ROWS {
         return Ok(unsampled(taste, dictionary));
@@ -117,9 +122,8 @@ pub(super) fn choose<V: Value>(leaf: &Leaf<'_, V>, taste: &Taste, dictionary: bo
         let encoded: Vec<Vec<u8>> = encoded.collect();
         whole.weigh::<V>(Layout::Values(*encoding), &encoded, (0.0, &[]), taste, codecs, &mut candidates)?;
     }
-    let best = |candidates: &[Candidate]| {
-        candidates.iter().min_by(|a, b| a.price(taste).total_cmp(&b.price(taste))).cloned()
-    };
+    let best =
+        |candidates: &[Candidate]| candidates.iter().min_by(|a, b| a.price(taste).total_cmp(&b.price(taste))).cloned();
     let Some(values) = best(&candidates) else { return Ok(unsampled(taste, dictionary)) };
     let mut distinct = None;
     if dictionary {

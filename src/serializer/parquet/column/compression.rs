@@ -30,7 +30,8 @@ impl Codecs {
             }
             Compression::SNAPPY => {
                 self.out.resize(snap::raw::max_compress_len(bytes.len()), 0);
-                let length = snap::raw::Encoder::new().compress(bytes, &mut self.out).map_err(|error| failed(&error))?;
+                let length =
+                    snap::raw::Encoder::new().compress(bytes, &mut self.out).map_err(|error| failed(&error))?;
                 self.out.truncate(length);
             }
             Compression::GZIP(level) => {

@@ -120,7 +120,9 @@ macro_rules! take_primitive {
 
 /// One function for each Arrow type, named by it.
 pub(super) mod take {
-    use arrow::array::{BinaryArray, BinaryViewArray, LargeBinaryArray, LargeStringArray, StringArray, StringViewArray};
+    use arrow::array::{
+        BinaryArray, BinaryViewArray, LargeBinaryArray, LargeStringArray, StringArray, StringViewArray,
+    };
     use arrow::datatypes::*;
 
     use super::*;

@@ -140,9 +140,7 @@ impl ColumnEncoder {
         let chunk = match (chunk, choice.layout) {
             (Some(chunk), _) => chunk,
             (None, Layout::Values(encoding)) => one_by_one(&leaf, pages(choice.compression), encoding, codecs)?,
-            (None, Layout::Dictionary) => {
-                one_by_one(&leaf, pages(choice.otherwise.1), choice.otherwise.0, codecs)?
-            }
+            (None, Layout::Dictionary) => one_by_one(&leaf, pages(choice.otherwise.1), choice.otherwise.0, codecs)?,
         };
         self.told.get_or_insert_with(|| choice.clone());
         let row_bytes = chunk.bytes.len() as f64 / leaf.rows().max(1) as f64;

@@ -78,7 +78,12 @@ impl<V: Value> Pages<V> {
     }
 
     /// Writes the dictionary, before any page.
-    pub(super) fn dictionary(&mut self, values: usize, codecs: &mut Codecs, plain: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+    pub(super) fn dictionary(
+        &mut self,
+        values: usize,
+        codecs: &mut Codecs,
+        plain: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<()> {
         self.page.clear();
         plain(&mut self.page);
         let buf = Bytes::copy_from_slice(codecs.compress(self.compression, &self.page)?);
@@ -192,7 +197,8 @@ impl<V: Value> Pages<V> {
             .set_unencoded_byte_array_data_bytes(self.text)
             .build()
             .map_err(refused)?;
-        let index = if self.indexed && self.columns.valid() { Some(self.columns.build().map_err(refused)?) } else { None };
+        let index =
+            if self.indexed && self.columns.valid() { Some(self.columns.build().map_err(refused)?) } else { None };
         let close = ColumnCloseResult {
             bytes_written: bytes as u64,
             rows_written: self.rows,

@@ -93,7 +93,13 @@ macro_rules! fixed {
 
             fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics {
                 let (least, greatest) = bounds.unzip();
-                $statistics(least.map(|value| value as $as), greatest.map(|value| value as $as), None, Some(nulls), false)
+                $statistics(
+                    least.map(|value| value as $as),
+                    greatest.map(|value| value as $as),
+                    None,
+                    Some(nulls),
+                    false,
+                )
             }
         }
     };
@@ -233,7 +239,8 @@ impl Value for &[u8] {
         let mut met = vec![false; distinct];
         let first = |place: &u32| met.get_mut(*place as usize).is_some_and(|met| !std::mem::replace(met, true));
         let mut first = first;
-        let once: Vec<Self> = values.iter().zip(places).filter(|(_, place)| first(place)).map(|(value, _)| *value).collect();
+        let once: Vec<Self> =
+            values.iter().zip(places).filter(|(_, place)| first(place)).map(|(value, _)| *value).collect();
         Self::bounds(&once)
     }
 
@@ -325,7 +332,10 @@ mod tests {
         assert_eq!(<f64 as Value>::bounds(&[f64::NAN, 2.0, -1.0, f64::NAN]), Some((-1.0, 2.0)));
         assert_eq!(<f64 as Value>::bounds(&[f64::NAN]), None);
         assert_eq!(<f64 as Value>::bounds(&[f64::INFINITY]), Some((f64::INFINITY, f64::INFINITY)));
-        assert_eq!(<f64 as Value>::bounds(&[f64::NEG_INFINITY, f64::NAN]), Some((f64::NEG_INFINITY, f64::NEG_INFINITY)));
+        assert_eq!(
+            <f64 as Value>::bounds(&[f64::NEG_INFINITY, f64::NAN]),
+            Some((f64::NEG_INFINITY, f64::NEG_INFINITY))
+        );
         let (least, greatest) = <f32 as Value>::bounds(&[0.0, -0.0]).unwrap();
         assert!(least.is_sign_negative() && greatest.is_sign_positive());
     }
