@@ -16,7 +16,7 @@ use super::group::{Columns, decode_error};
 use super::parallel::{Decoding, Unit, Wanted, units};
 use super::restore::Dictionary;
 use super::stored::declared_schema;
-use super::{DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dictionaries, footer, prune, statistics};
+use super::{CHOICES_KEY, DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dictionaries, footer, prune, statistics};
 use crate::checksum::Extents;
 use crate::error::{Error, Result};
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
@@ -293,7 +293,7 @@ fn group_rows(metadata: &ParquetMetaData) -> Option<u64> {
 fn schema_of(metadata: &ArrowReaderMetadata) -> SchemaRef {
     let schema = metadata.schema();
     let mut kept = schema.metadata().clone();
-    kept.retain(|key, _| ![EXTENTS_KEY, ROWS_KEY, DICTIONARIES_KEY, TYPES_KEY].contains(&key.as_str()));
+    kept.retain(|key, _| ![CHOICES_KEY, EXTENTS_KEY, ROWS_KEY, DICTIONARIES_KEY, TYPES_KEY].contains(&key.as_str()));
     Arc::new(Schema::new_with_metadata(schema.fields().clone(), kept))
 }
 
