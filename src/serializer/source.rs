@@ -151,6 +151,20 @@ impl CheckedSource {
         Self::new(source, std::slice::from_ref(&whole), extents.as_ref())
     }
 
+    /// What the reference says about the part.
+    pub(crate) fn part(&self) -> &Part {
+        self.source.part()
+    }
+
+    /// The section that ends at `end`, checked by its own checksum.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_section`].
+    pub(crate) async fn read_section(&self, section: &Section, end: u64, what: &str) -> Result<Bytes> {
+        read_section(&*self.source, section, end, what).await
+    }
+
     /// The bytes of one range, checked.
     ///
     /// # Errors

@@ -15,10 +15,12 @@ use super::finish::{Finishing, misfit};
 use super::group::{Columns, decode_error};
 use super::parallel::{Decoding, Unit, Wanted, units};
 use super::restore::Dictionary;
+use super::sieve::Sieve;
 use super::stored::declared_schema;
 use super::{CHOICES_KEY, DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dictionaries, footer, prune, statistics};
 use crate::checksum::Extents;
 use crate::error::{Error, Result};
+use crate::query::Filter;
 use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
 use crate::serializer::{
     CheckedSource, ColumnStatistics, ReadPlan, Source, TableReader, guarded, read_range, read_section,
@@ -94,10 +96,12 @@ impl ParquetTable {
         let metadata = self.metadata.metadata();
         let mut groups = groups_for(metadata.row_groups(), &plan.rows);
         // Of some rows alone, it would matter how many are left out before them.
-        if let Some(filter) = plan.filter.as_ref().filter(|_| plan.rows == (0..self.rows)) {
+        let sieve = plan.filter.as_ref().filter(|_| plan.rows == (0..self.rows));
+        if let Some(filter) = sieve {
             let kept = prune::row_groups(metadata, &self.schema, filter)?;
             groups.retain(|(number, _)| kept.contains(number));
         }
+        let sieve = sieve.filter(|_| !groups.is_empty()).map(|filter| self.sieve(filter, plan)).transpose()?;
         let numbers: Vec<usize> = groups.iter().map(|(number, _)| *number).collect();
         let batch_rows = self.batch_rows(plan, &numbers);
         let descriptor = metadata.file_metadata().schema_descr();
@@ -115,6 +119,7 @@ impl ParquetTable {
         });
         Ok(Decoding {
             metadata: metadata.clone(),
+            sieve,
             units: self.units(plan, &schema, kept)?,
             groups: wanted.collect(),
             ahead: ReadAhead::new(self.source.clone(), steps, self.memory / AHEAD_SHARE),
@@ -124,6 +129,31 @@ impl ParquetTable {
             limit: self.memory.saturating_mul(EXPANSION),
             threads: self.threads,
             room: self.memory / DECODED_SHARE,
+        })
+    }
+
+    /// What tells the rows that a filter wants.
+    fn sieve(&self, filter: &Arc<Filter>, plan: &ReadPlan) -> Result<Sieve> {
+        let mut columns = filter.columns().to_vec();
+        columns.sort_unstable();
+        columns.dedup();
+        let fields = columns.iter().filter_map(|column| self.schema.fields().get(*column).cloned());
+        let kept = columns.iter().map(|column| self.dictionaries.get(column).cloned()).collect();
+        let others = (0..self.schema.fields().len()).any(|column| plan.has(column) && !columns.contains(&column));
+        let unit = Unit {
+            columns: Columns::new(&self.metadata, &columns)?,
+            finishing: Finishing::new(fields.collect(), kept),
+        };
+        let place = |column: &usize| columns.binary_search(column).unwrap_or(usize::MAX);
+        let part = self.source.part();
+        let footer = part.footer.as_ref().map(|footer| part.size.saturating_sub(footer.size));
+        Ok(Sieve {
+            filter: filter.clone(),
+            schema: self.schema.clone(),
+            places: filter.columns().iter().map(place).collect(),
+            unit: (others && !columns.is_empty()).then_some(unit),
+            source: self.source.clone(),
+            index: part.index.clone().zip(footer),
         })
     }
 

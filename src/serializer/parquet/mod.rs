@@ -25,6 +25,7 @@ mod parallel;
 mod prune;
 mod restore;
 mod rows;
+mod sieve;
 mod statistics;
 mod stored;
 #[cfg(test)]

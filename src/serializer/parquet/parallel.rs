@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
-use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::metadata::ParquetMetaData;
@@ -24,6 +23,7 @@ use tokio::task::JoinHandle;
 
 use super::finish::{Finishing, misfit};
 use super::group::{Columns, Decoded, Group};
+use super::sieve::Sieve;
 use crate::error::{Error, Result};
 use crate::serializer::ahead::ReadAhead;
 use crate::serializer::guarded;
@@ -60,6 +60,8 @@ pub(super) struct Wanted {
 /// How a scan is decoded.
 pub(super) struct Decoding {
     pub(super) metadata: Arc<ParquetMetaData>,
+    /// What tells which rows are wanted, where not all are.
+    pub(super) sieve: Option<Sieve>,
     pub(super) schema: SchemaRef,
     pub(super) units: Vec<Unit>,
     /// The leaves that are read of each row group, ascending.
@@ -127,6 +129,7 @@ struct Answer {
 
 struct Planner {
     metadata: Arc<ParquetMetaData>,
+    sieve: Option<Arc<Sieve>>,
     units: Arc<[Unit]>,
     leaves: Vec<usize>,
     groups: VecDeque<Wanted>,
@@ -143,6 +146,7 @@ impl Planner {
         let pieces = (decoding.room as u64 / PIECE_BYTES).clamp(LEAST_SHARE, u64::from(u32::MAX));
         Self {
             metadata: decoding.metadata,
+            sieve: decoding.sieve.map(Arc::new),
             units: decoding.units.into(),
             leaves: decoding.leaves,
             groups: decoding.groups,
@@ -156,19 +160,35 @@ impl Planner {
     }
 
     async fn run(mut self, sender: &mpsc::UnboundedSender<Flight>) -> Result<()> {
+        if let Some(sieve) = &self.sieve {
+            self.metadata = sieve.with_index(&self.metadata).await?;
+        }
         while let Some(wanted) = self.groups.pop_front() {
+            let (wanted, mut workers) = match self.sieve.clone() {
+                None => (wanted, None),
+                Some(sieve) => {
+                    // While rows are told, their column chunks are held.
+                    let _room = self.room(wanted.stored).await?;
+                    let (wanted, group) = self.sifted(sieve, wanted).await?;
+                    if wanted.rows == 0 {
+                        continue;
+                    }
+                    let workers = self.workers(&wanted, &group);
+                    (wanted, Some(workers))
+                }
+            };
             let (batches, mut left) = (self.stretch_batches(&wanted), wanted.rows);
-            let mut workers: Option<Vec<mpsc::UnboundedSender<Job>>> = None;
             while left > 0 {
                 let rows = left.min(batches.saturating_mul(self.batch_rows as u64));
                 left -= rows;
-                let stored = if workers.is_none() { wanted.stored } else { 0 };
+                // Once for each row group.
+                let stored = if left + rows == wanted.rows { wanted.stored } else { 0 };
                 let room = self.room(rows.saturating_mul(wanted.row_bytes).saturating_add(stored)).await?;
                 let workers = match &mut workers {
                     Some(workers) => workers,
                     None => {
-                        let chunks = self.ahead.next().await?.unwrap_or_default();
-                        workers.insert(self.workers(&wanted, chunks))
+                        let group = self.next_group(wanted.number).await?;
+                        workers.insert(self.workers(&wanted, &group))
                     }
                 };
                 let count = if left == 0 { usize::MAX } else { narrow(batches) };
@@ -194,10 +214,37 @@ impl Planner {
         room.map_err(|_| Error::internal("the room for decoding vanished"))
     }
 
-    /// One worker for each unit of a row group.
-    fn workers(&self, wanted: &Wanted, chunks: Vec<Bytes>) -> Vec<mpsc::UnboundedSender<Job>> {
+    /// The row group whose column chunks come next.
+    async fn next_group(&mut self, number: usize) -> Result<Arc<Group>> {
+        let chunks = self.ahead.next().await?.unwrap_or_default();
         let chunks = self.leaves.iter().copied().zip(chunks).collect();
-        let group = Arc::new(Group::new(self.metadata.clone(), wanted.number, chunks, self.limit));
+        Ok(Arc::new(Group::new(self.metadata.clone(), number, chunks, self.limit)))
+    }
+
+    /// The next row group, and what a filter wants of it.
+    async fn sifted(&mut self, sieve: Arc<Sieve>, mut wanted: Wanted) -> Result<(Wanted, Arc<Group>)> {
+        let group = self.next_group(wanted.number).await?;
+        let pages = sieve.pages(&self.metadata, wanted.number)?;
+        wanted.rows = pages.row_count() as u64;
+        wanted.selection = pages;
+        if wanted.rows == 0 {
+            return Ok((wanted, group));
+        }
+        let core = self.cores.clone().acquire_owned().await;
+        let (sifted, selection, batch_rows) = (group.clone(), wanted.selection.clone(), self.batch_rows);
+        let rows = tokio::task::spawn_blocking(move || {
+            let rows = sieve.rows(&sifted, selection, batch_rows);
+            drop(core);
+            rows
+        });
+        let rows = rows.await.map_err(|error| Error::internal(format!("a filter ended early: {error}")))??;
+        wanted.rows = rows.row_count() as u64;
+        wanted.selection = rows;
+        Ok((wanted, group))
+    }
+
+    /// One worker for each unit of a row group.
+    fn workers(&self, wanted: &Wanted, group: &Arc<Group>) -> Vec<mpsc::UnboundedSender<Job>> {
         let start = |unit| {
             let (sender, jobs) = mpsc::unbounded_channel();
             let worker = Worker {

@@ -45,7 +45,6 @@ pub(super) fn row_groups(metadata: &ParquetMetaData, schema: &Schema, filter: &F
 /// # Errors
 ///
 /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if it is malformed.
-#[cfg_attr(not(test), expect(dead_code, reason = "for a decoder that reads pages, and not whole column chunks"))]
 pub(super) fn with_index(metadata: &ParquetMetaData, index: Bytes, start: u64, size: u64) -> Result<ParquetMetaData> {
     let malformed = || Error::damaged("the Parquet page index is malformed");
     let failed = |error: ParquetError| Error::damaged(format!("the Parquet page index cannot be read: {error}"));
@@ -78,7 +77,6 @@ pub(super) fn with_index(metadata: &ParquetMetaData, index: Bytes, start: u64, s
 /// # Errors
 ///
 /// As [`row_groups`].
-#[cfg_attr(not(test), expect(dead_code, reason = "for a decoder that reads pages, and not whole column chunks"))]
 pub(super) fn rows(metadata: &ParquetMetaData, schema: &Schema, filter: &Filter, group: usize) -> Result<RowSelection> {
     let total = metadata.row_groups().get(group).map_or(0, |group| group.num_rows().unsigned_abs());
     let read = |found: Option<Found>| found.map(|found| found.of_pages(metadata, group, total)).transpose();
