@@ -68,7 +68,7 @@ pub enum Preset {
     /// Both: what gains by it is compressed, with `lz4` or `zstd(1)`.
     #[default]
     Default,
-    /// Bytes: `zstd(6)` for whatever gains by it.
+    /// Bytes: `zstd(3)` for whatever gains by it.
     Small,
 }
 
@@ -111,7 +111,7 @@ impl Compressing {
         self.codec.unwrap_or(match self.preset {
             Preset::Fast => Compression::LZ4_RAW,
             Preset::Default => zstd(1),
-            Preset::Small => zstd(6),
+            Preset::Small => zstd(3),
         })
     }
 
@@ -120,7 +120,7 @@ impl Compressing {
         let (byte, codecs) = match self.preset {
             Preset::Fast => (4.0, vec![none, Compression::LZ4_RAW]),
             Preset::Default => (32.0, vec![none, Compression::LZ4_RAW, zstd(1)]),
-            Preset::Small => (200.0, vec![none, zstd(6)]),
+            Preset::Small => (200.0, vec![none, zstd(3)]),
         };
         Taste { byte, codecs: self.codec.map_or(codecs, |codec| vec![codec]) }
     }

@@ -195,7 +195,7 @@ fn encodings_suit_what_columns_hold() {
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("sorted", Arc::new((0..rows).map(|row| row as i64 * 5 + (scattered(row) % 4) as i64).collect::<Int64Array>())),
         ("few", Arc::new((0..rows).map(|row| (scattered(row) >> 32) as i64 % 9 * 1_000_003).collect::<Int64Array>())),
-        ("random", Arc::new((0..rows).map(|row| random(row)).collect::<UInt64Array>())),
+        ("random", Arc::new((0..rows).map(random).collect::<UInt64Array>())),
         ("names", Arc::new((0..rows).map(|row| Some(format!("n{}", scattered(row) >> 60))).collect::<StringArray>())),
         ("texts", Arc::new((0..rows).map(|row| Some(format!("{:x}", random(row)))).collect::<StringArray>())),
     ];

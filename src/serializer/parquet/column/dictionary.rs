@@ -26,7 +26,7 @@ pub(super) trait Builder<V> {
 pub(super) trait Bits: Value {
     fn bits(self) -> u64;
     /// How far it lies from `least`, if that can be told by subtraction.
-    fn from_least(self, least: Self) -> Option<u64>;
+    fn above_least(self, least: Self) -> Option<u64>;
 }
 
 macro_rules! bits {
@@ -37,7 +37,7 @@ macro_rules! bits {
                 bits(self)
             }
 
-            fn from_least(self, least: Self) -> Option<u64> {
+            fn above_least(self, least: Self) -> Option<u64> {
                 let distance: fn(Self, Self) -> Option<u64> = $distance;
                 distance(self, least)
             }
@@ -120,7 +120,7 @@ fn settle(table: &mut [u32], hash: u64, place: u32) {
 impl<V: Bits> Builder<V> for FixedBuilder<V> {
     fn new(bounds: Option<(V, V)>) -> Self {
         let direct = bounds.and_then(|(least, greatest)| {
-            let range = greatest.from_least(least).filter(|range| *range < DIRECT)?;
+            let range = greatest.above_least(least).filter(|range| *range < DIRECT)?;
             Some((least, vec![EMPTY; range as usize + 1]))
         });
         Self { values: Vec::new(), direct, table: Vec::new() }
@@ -129,7 +129,7 @@ impl<V: Bits> Builder<V> for FixedBuilder<V> {
     fn places(&mut self, values: &[V], places: &mut Vec<u32>) {
         if let Some((least, mut table)) = self.direct.take() {
             for value in values {
-                let at = value.from_least(least).unwrap_or_default() as usize;
+                let at = value.above_least(least).unwrap_or_default() as usize;
                 let Some(place) = table.get_mut(at) else { continue };
                 if *place == EMPTY {
                     *place = self.values.len() as u32;
