@@ -173,9 +173,7 @@ class Scan:
         return source or {}
 
     def _selection(self, columns: list[str] | None) -> Selection:
-        return Selection(
-            columns, self._where, self._offset, self._limit, self._tail, self._batch_rows, self._check
-        )
+        return Selection(columns, self._where, self._offset, self._limit, self._tail, self._batch_rows, self._check)
 
     def _collect(self) -> _coldframe.Table:
         opened = self._open()
