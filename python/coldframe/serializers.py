@@ -36,6 +36,7 @@ _SHORT_FORMS = (
     "short forms are parquet[(fast|small)][/codec[(level)]], arrow[/codec[(level)]], json, bytes[(media/type)], "
     "pickle[(library)], the name of a registered serializer, and compressed[(codec[(level)])]/<inner>"
 )
+_PRESETS = ("fast", "default", "small")
 _DEFAULT_LEVELS = {"zstd": 1, "gzip": 6}
 _DEFAULT_LEVELS_OF_FILES = {"zstd": 3, "gzip": 6, "bzip2": 6, "xz": 6}
 
@@ -407,7 +408,9 @@ def _from_text(text: str) -> Any:
         return Compressed(rest, codec, level)
     if name == "parquet":
         codec, level = ("auto", None) if rest is None else _codec_and_level(rest)
-        return Parquet(codec, level, "default" if argument is None else argument)
+        if argument not in (None, *_PRESETS):
+            raise _malformed(text, f"the presets are {', '.join(_PRESETS)}")
+        return Parquet(codec, level, argument or "default")
     if name == "arrow":
         if argument is not None:
             raise _malformed(text, "a codec stands behind a slash")

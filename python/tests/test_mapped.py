@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import coldframe
+from coldframe.errors import DamagedError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is mapped stands in /proc")
 
@@ -67,10 +68,10 @@ def test_the_content_is_checked_where_it_is_asked_for(tmp_path: Path) -> None:
         lambda: reference.scan(check=True).to_arrow(),
         lambda: pickle.loads(pickle.dumps(reference.scan(check=True))).to_arrow(),
     ):
-        with pytest.raises(coldframe.DamagedError):
+        with pytest.raises(DamagedError):
             read()
     file.chmod(0o666)
-    with pytest.raises(coldframe.DamagedError):
+    with pytest.raises(DamagedError):
         reference.get()
 
 

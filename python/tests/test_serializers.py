@@ -141,7 +141,7 @@ def test_instances_are_values() -> None:
     assert Parquet("zstd", 3) == Parquet("zstd", level=3) != Parquet("zstd", 4)
     assert len({Json(), Json(), Json("orjson"), Pickle(), Arrow()}) == 4
     assert Compressed("json") == Compressed(Json()) == Compressed({"type": "json"})
-    assert repr(Parquet("zstd", 3)) == "Parquet(compression='zstd', level=3)"
+    assert repr(Parquet("zstd", 3)) == "Parquet(compression='zstd', level=3, preset='default')"
     assert repr(Compressed("json")) == "Compressed(inner=Json(lib='json'), codec='zstd', level=None)"
     instances: list[Any] = [Parquet(), Pickle("dill"), Compressed(Arrow("lz4"), "xz", 3)]
     for instance in instances:

@@ -33,6 +33,8 @@ use crate::error::Result;
 /// A page has at most so many rows, and about so many bytes.
 const PAGE_ROWS: usize = 32 * 1024;
 const PAGE_BYTES: usize = 1024 * 1024;
+/// A chunk gets so much more memory than it is likely to take.
+const SPARE_BYTES: usize = 16 * 1024;
 /// A chunk that takes so much more or less for each row than the one that was chosen for is chosen for anew.
 const DRIFT: f64 = 1.25;
 
@@ -130,7 +132,10 @@ impl ColumnEncoder {
             Some(chosen) => (chosen.choice, Some(chosen.row_bytes)),
             None => (choice::choose(&leaf, &self.taste, self.dictionary, codecs)?, None),
         };
-        let pages = |compression| Pages::new(self.descriptor.clone(), compression, self.indexed);
+        // What grows as it is written is copied over and over.
+        let about = expected.unwrap_or(choice.row_bytes) * leaf.rows() as f64 * 1.05;
+        let about = about as usize + SPARE_BYTES;
+        let pages = |compression| Pages::new(self.descriptor.clone(), compression, self.indexed, about);
         let mut chunk = None;
         if choice.layout == Layout::Dictionary {
             chunk = by_dictionary(&leaf, pages(choice.compression), codecs)?;

@@ -56,12 +56,13 @@ pub(super) struct Pages<V> {
 }
 
 impl<V: Value> Pages<V> {
-    pub(super) fn new(descriptor: ColumnDescPtr, compression: Compression, indexed: bool) -> Self {
+    /// The chunk takes `about` so many bytes.
+    pub(super) fn new(descriptor: ColumnDescPtr, compression: Compression, indexed: bool, about: usize) -> Self {
         Self {
             descriptor,
             compression,
             indexed,
-            file: TrackedWrite::new(Vec::new()),
+            file: TrackedWrite::new(Vec::with_capacity(about)),
             uncompressed: 0,
             dictionary: None,
             first: None,
