@@ -175,7 +175,7 @@ impl ParquetEncoder {
             match chunk {
                 Chunk::Flat(chunk) => {
                     runs.0.push_back(chunk.close.metadata.compressed_size().unsigned_abs());
-                    group.append_column(&chunk.bytes, chunk.close).map_err(encode_error)?;
+                    group.append_column(&chunk.pages, chunk.close).map_err(encode_error)?;
                 }
                 Chunk::Library(chunk) => {
                     runs.0.push_back(chunk.close().metadata.compressed_size().unsigned_abs());

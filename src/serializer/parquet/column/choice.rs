@@ -39,8 +39,6 @@ pub(super) struct Choice {
     pub(super) compression: Compression,
     /// What becomes of it if there are more distinct values than a dictionary is worth.
     pub(super) otherwise: (Encoding, Compression),
-    /// About what a row takes; nothing where no sample told.
-    pub(super) row_bytes: f64,
     /// Where a sample told.
     pub(super) why: Option<String>,
 }
@@ -137,15 +135,14 @@ pub(super) fn choose<V: Value>(
         Layout::Dictionary => (Encoding::PLAIN, values.compression),
     };
     let why = Some(why(&found, whole.values, distinct));
-    let row_bytes = found.bytes / rows as f64;
-    Ok(Choice { layout: found.layout, compression: found.compression, otherwise, row_bytes, why })
+    Ok(Choice { layout: found.layout, compression: found.compression, otherwise, why })
 }
 
 /// What is chosen where there is little to choose from: a dictionary is tried, and values are stored as they are.
 fn unsampled(taste: &Taste, dictionary: bool) -> Choice {
     let compression = taste.codecs.last().copied().unwrap_or(Compression::UNCOMPRESSED);
     let layout = if dictionary { Layout::Dictionary } else { Layout::Values(Encoding::PLAIN) };
-    Choice { layout, compression, otherwise: (Encoding::PLAIN, compression), row_bytes: 0.0, why: None }
+    Choice { layout, compression, otherwise: (Encoding::PLAIN, compression), why: None }
 }
 
 fn windows(rows: usize) -> impl Iterator<Item = Range<usize>> {

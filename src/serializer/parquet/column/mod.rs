@@ -33,8 +33,6 @@ use crate::error::Result;
 /// A page has at most so many rows, and about so many bytes.
 const PAGE_ROWS: usize = 32 * 1024;
 const PAGE_BYTES: usize = 1024 * 1024;
-/// A chunk gets so much more memory than it is likely to take.
-const SPARE_BYTES: usize = 16 * 1024;
 /// A chunk that takes so much more or less for each row than the one that was chosen for is chosen for anew.
 const DRIFT: f64 = 1.25;
 
@@ -132,10 +130,7 @@ impl ColumnEncoder {
             Some(chosen) => (chosen.choice, Some(chosen.row_bytes)),
             None => (choice::choose(&leaf, &self.taste, self.dictionary, codecs)?, None),
         };
-        // What grows as it is written is copied over and over.
-        let about = expected.unwrap_or(choice.row_bytes) * leaf.rows() as f64 * 1.05;
-        let about = about as usize + SPARE_BYTES;
-        let pages = |compression| Pages::new(self.descriptor.clone(), compression, self.indexed, about);
+        let pages = |compression| Pages::new(self.descriptor.clone(), compression, self.indexed);
         let mut chunk = None;
         if choice.layout == Layout::Dictionary {
             chunk = by_dictionary(&leaf, pages(choice.compression), codecs)?;
@@ -148,7 +143,7 @@ impl ColumnEncoder {
             (None, Layout::Dictionary) => one_by_one(&leaf, pages(choice.otherwise.1), choice.otherwise.0, codecs)?,
         };
         self.told.get_or_insert_with(|| choice.clone());
-        let row_bytes = chunk.bytes.len() as f64 / leaf.rows().max(1) as f64;
+        let row_bytes = chunk.close.bytes_written as f64 / leaf.rows().max(1) as f64;
         let drifted = expected.is_some_and(|expected| row_bytes > expected * DRIFT || row_bytes * DRIFT < expected);
         if !drifted && (fits || choice.layout != Layout::Dictionary) {
             self.chosen = Some(Chosen { choice, row_bytes: expected.unwrap_or(row_bytes) });

@@ -1,11 +1,15 @@
 //! The pages of a column chunk, and what the footer says of them.
 
-use bytes::Bytes;
+use std::collections::VecDeque;
+use std::io::Read;
+
+use bytes::{Buf, Bytes};
 use parquet::basic::{BoundaryOrder, Compression, Encoding, Type};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder};
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
@@ -17,9 +21,52 @@ use crate::error::{Error, Result};
 
 /// A column chunk as it goes into the file.
 pub(in super::super) struct EncodedChunk {
-    pub(in super::super) bytes: Bytes,
+    pub(in super::super) pages: ChunkPages,
     pub(in super::super) close: ColumnCloseResult,
 }
+
+/// The pages of a chunk, headers included.
+pub(in super::super) struct ChunkPages(Vec<Bytes>);
+
+impl Length for ChunkPages {
+    fn len(&self) -> u64 {
+        self.0.iter().map(|page| page.len() as u64).sum()
+    }
+}
+
+impl ChunkReader for ChunkPages {
+    type T = Reading;
+
+    fn get_read(&self, start: u64) -> Result<Self::T, ParquetError> {
+        let mut reading = Reading(self.0.clone().into());
+        std::io::copy(&mut reading.by_ref().take(start), &mut std::io::sink())?;
+        Ok(reading)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
+        let mut bytes = Vec::with_capacity(length);
+        self.get_read(start)?.take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+/// What is left to read of some pages.
+pub(in super::super) struct Reading(VecDeque<Bytes>);
+
+impl Read for Reading {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.0.front().is_some_and(Bytes::is_empty) {
+            self.0.pop_front();
+        }
+        let Some(page) = self.0.front_mut() else { return Ok(0) };
+        let length = page.len().min(out.len());
+        page.copy_to_slice(out.get_mut(..length).unwrap_or_default());
+        Ok(length)
+    }
+}
+
+/// A page's header takes about so much.
+const HEADER_BYTES: usize = 64;
 
 fn refused(error: ParquetError) -> Error {
     Error::internal(format!("the Parquet library refused a page: {error}")).with_source(error)
@@ -39,7 +86,9 @@ pub(super) struct Pages<V> {
     compression: Compression,
     /// Whether pages are described one by one.
     indexed: bool,
-    file: TrackedWrite<Vec<u8>>,
+    written: Vec<Bytes>,
+    /// Of all pages so far.
+    bytes: usize,
     uncompressed: usize,
     dictionary: Option<i64>,
     first: Option<i64>,
@@ -56,13 +105,13 @@ pub(super) struct Pages<V> {
 }
 
 impl<V: Value> Pages<V> {
-    /// The chunk takes `about` so many bytes.
-    pub(super) fn new(descriptor: ColumnDescPtr, compression: Compression, indexed: bool, about: usize) -> Self {
+    pub(super) fn new(descriptor: ColumnDescPtr, compression: Compression, indexed: bool) -> Self {
         Self {
             descriptor,
             compression,
             indexed,
-            file: TrackedWrite::new(Vec::with_capacity(about)),
+            written: Vec::new(),
+            bytes: 0,
             uncompressed: 0,
             dictionary: None,
             first: None,
@@ -140,11 +189,16 @@ impl<V: Value> Pages<V> {
     }
 
     fn write(&mut self, page: Page) -> Result<(i64, usize)> {
-        let written = SerializedPageWriter::new(&mut self.file)
+        // One buffer for each page: one for the whole chunk would be copied whenever it grows.
+        let mut file = TrackedWrite::new(Vec::with_capacity(page.buffer().len() + HEADER_BYTES));
+        let written = SerializedPageWriter::new(&mut file)
             .write_page(CompressedPage::new(page, self.page.len()))
             .map_err(refused)?;
+        let offset = self.bytes as i64;
         self.uncompressed += written.uncompressed_size;
-        Ok((written.offset as i64, written.compressed_size))
+        self.bytes += written.compressed_size;
+        self.written.push(file.into_inner().map_err(refused)?.into());
+        Ok((offset, written.compressed_size))
     }
 
     fn encoded(&mut self, encoding: Encoding) {
@@ -183,7 +237,7 @@ impl<V: Value> Pages<V> {
     }
 
     pub(super) fn finish(mut self) -> Result<EncodedChunk> {
-        let bytes = self.file.bytes_written();
+        let bytes = self.bytes;
         let statistics = V::statistics(self.bounds, self.nulls);
         self.columns.set_boundary_order(self.order.found());
         let metadata = ColumnChunkMetaData::builder(self.descriptor)
@@ -208,8 +262,7 @@ impl<V: Value> Pages<V> {
             column_index: index,
             offset_index: self.indexed.then(|| self.offsets.build()),
         };
-        let bytes = self.file.into_inner().map_err(refused)?;
-        Ok(EncodedChunk { bytes: bytes.into(), close })
+        Ok(EncodedChunk { pages: ChunkPages(self.written), close })
     }
 }
 
