@@ -21,6 +21,7 @@ mod guard;
 mod json;
 mod parallel;
 pub mod parquet;
+mod pool;
 mod registry;
 mod same;
 mod short_form;

@@ -349,10 +349,13 @@ fn group_bytes(group: &RowGroupMetaData, plan: &ReadPlan, schema: &Schema) -> u6
     let bytes = chunks.map(|(leaf, chunk)| {
         let values = chunk.num_values().unsigned_abs();
         let root = schema.fields().get(descriptor.get_column_root_idx(leaf)).map(|field| field.data_type());
-        match chunk.unencoded_byte_array_data_bytes() {
-            _ if matches!(root, Some(DataType::Dictionary(..))) => values * 4,
-            Some(bytes) => bytes.unsigned_abs() + values * 16,
-            None => values * 16,
+        match (root, chunk.unencoded_byte_array_data_bytes()) {
+            (Some(DataType::Dictionary(..)), _) => values * 4,
+            (Some(flat), _) if flat.primitive_width().is_some() => {
+                values * flat.primitive_width().map_or(0, |bytes| bytes as u64) + values / 8
+            }
+            (_, Some(bytes)) => bytes.unsigned_abs() + values * 16,
+            (_, None) => values * 16,
         }
     });
     bytes.sum()

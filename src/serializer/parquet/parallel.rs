@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! planner:  room in memory ─▶ column chunks of a row group ─▶ a job for each unit: so many batches of its columns
-//! unit:     a free core ─▶ decoded, finished columns of these batches
+//! pool:     the oldest job that can be done ─▶ decoded, finished columns of these batches
 //! stream:   waits for all units of the oldest stretch ─▶ batches, one by one; then its room is free again
 //! ```
 //!
@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::datatypes::SchemaRef;
@@ -27,6 +27,7 @@ use super::sieve::Sieve;
 use crate::error::{Error, Result};
 use crate::serializer::ahead::ReadAhead;
 use crate::serializer::guarded;
+use crate::serializer::pool::Pool;
 
 /// The room is counted in pieces of so many bytes.
 const PIECE_BYTES: u64 = 1024;
@@ -136,9 +137,11 @@ struct Planner {
     ahead: ReadAhead,
     batch_rows: usize,
     limit: usize,
-    cores: Arc<Semaphore>,
+    pool: Pool,
     room: Arc<Semaphore>,
     pieces: u64,
+    /// How many stretches were begun.
+    stretches: u64,
 }
 
 impl Planner {
@@ -153,9 +156,10 @@ impl Planner {
             ahead: decoding.ahead,
             batch_rows: decoding.batch_rows,
             limit: decoding.limit,
-            cores: Arc::new(Semaphore::new(decoding.threads.max(1))),
+            pool: Pool::new(decoding.threads),
             room: Arc::new(Semaphore::new(narrow(pieces))),
             pieces,
+            stretches: 0,
         }
     }
 
@@ -192,7 +196,8 @@ impl Planner {
                     }
                 };
                 let count = if left == 0 { usize::MAX } else { narrow(batches) };
-                let answers = workers.iter().map(|worker| Job::hand_to(worker, count)).collect();
+                self.stretches += 1;
+                let answers = workers.iter().map(|worker| worker.hand(self.stretches, count)).collect();
                 if sender.send(Flight::Stretch(Stretch { answers, rows, room })).is_err() {
                     return Ok(());
                 }
@@ -230,31 +235,29 @@ impl Planner {
         if wanted.rows == 0 {
             return Ok((wanted, group));
         }
-        let core = self.cores.clone().acquire_owned().await;
         let (sifted, selection, batch_rows) = (group.clone(), wanted.selection.clone(), self.batch_rows);
-        let rows = tokio::task::spawn_blocking(move || {
-            let rows = sieve.rows(&sifted, selection, batch_rows);
-            drop(core);
-            rows
+        let (answer, rows) = oneshot::channel();
+        self.pool.add(self.stretches, move || {
+            let _ = answer.send(sieve.rows(&sifted, selection, batch_rows));
         });
-        let rows = rows.await.map_err(|error| Error::internal(format!("a filter ended early: {error}")))??;
+        let rows = rows.await.map_err(|_| Error::internal("a filter ended early"))??;
         wanted.rows = rows.row_count() as u64;
         wanted.selection = rows;
         Ok((wanted, group))
     }
 
     /// One worker for each unit of a row group.
-    fn workers(&self, wanted: &Wanted, group: &Arc<Group>) -> Vec<mpsc::UnboundedSender<Job>> {
+    fn workers(&self, wanted: &Wanted, group: &Arc<Group>) -> Vec<Arc<Worker>> {
         let start = |unit| {
-            let (sender, jobs) = mpsc::unbounded_channel();
-            let worker = Worker {
+            let next = Next::Group { group: group.clone(), selection: wanted.selection.clone() };
+            Arc::new(Worker {
                 units: self.units.clone(),
                 unit,
-                next: Next::Group { group: group.clone(), selection: wanted.selection.clone() },
                 batch_rows: self.batch_rows,
-            };
-            tokio::spawn(work(worker, jobs, self.cores.clone()));
-            sender
+                pool: self.pool.clone(),
+                jobs: Mutex::default(),
+                next: Mutex::new(next),
+            })
         };
         (0..self.units.len()).map(start).collect()
     }
@@ -262,25 +265,28 @@ impl Planner {
 
 /// The next batches of a unit.
 struct Job {
+    /// Which stretch they belong to, of all of the scan.
+    stretch: u64,
     batches: usize,
     answer: oneshot::Sender<Answer>,
-}
-
-impl Job {
-    fn hand_to(worker: &mpsc::UnboundedSender<Self>, batches: usize) -> oneshot::Receiver<Answer> {
-        let (answer, answers) = oneshot::channel();
-        // Where the worker is gone, so is the answer, which whoever waits for it finds.
-        let _ = worker.send(Self { batches, answer });
-        answers
-    }
 }
 
 /// Decodes one unit of a row group, stretch by stretch.
 struct Worker {
     units: Arc<[Unit]>,
     unit: usize,
-    next: Next,
     batch_rows: usize,
+    pool: Pool,
+    jobs: Mutex<Jobs>,
+    next: Mutex<Next>,
+}
+
+/// What a worker has to do.
+#[derive(Default)]
+struct Jobs {
+    waiting: VecDeque<Job>,
+    /// Whether the pool has been asked for a thread.
+    under_way: bool,
 }
 
 /// What a worker goes on with.
@@ -290,57 +296,70 @@ enum Next {
     Nothing,
 }
 
-/// Does the jobs of one worker as cores are free, until nobody wants its answers any more.
-async fn work(mut worker: Worker, mut jobs: mpsc::UnboundedReceiver<Job>, cores: Arc<Semaphore>) {
-    while let Some(job) = jobs.recv().await {
-        let Ok(core) = cores.clone().acquire_owned().await else { return };
-        if job.answer.is_closed() {
-            return;
+impl Worker {
+    /// Has the next batches decoded, after those before them.
+    fn hand(self: &Arc<Self>, stretch: u64, batches: usize) -> oneshot::Receiver<Answer> {
+        let (answer, answers) = oneshot::channel();
+        let mut jobs = lock(&self.jobs);
+        jobs.waiting.push_back(Job { stretch, batches, answer });
+        if !std::mem::replace(&mut jobs.under_way, true) {
+            self.ask(stretch);
         }
-        let done = tokio::task::spawn_blocking(move || {
-            let answer = worker.answer(&job);
-            drop(core);
-            let _ = job.answer.send(answer);
-            worker
-        });
-        match done.await {
-            Ok(done) => worker = done,
-            Err(_) => return,
+        answers
+    }
+
+    fn ask(self: &Arc<Self>, stretch: u64) {
+        let own = self.clone();
+        self.pool.add(stretch, move || own.work());
+    }
+
+    /// Does one job, until nobody wants the answers any more.
+    fn work(self: &Arc<Self>) {
+        let job = lock(&self.jobs).waiting.pop_front();
+        let Some(job) = job.filter(|job| !job.answer.is_closed()) else { return };
+        let answer = self.answer(&job);
+        let _ = job.answer.send(answer);
+        let mut jobs = lock(&self.jobs);
+        match jobs.waiting.front() {
+            Some(next) => self.ask(next.stretch),
+            None => jobs.under_way = false,
         }
     }
-}
 
-impl Worker {
-    fn answer(&mut self, job: &Job) -> Answer {
-        let mut batches = Vec::new();
+    fn answer(&self, job: &Job) -> Answer {
+        let (mut next, mut batches) = (lock(&self.next), Vec::new());
         while batches.len() < job.batches && !job.answer.is_closed() {
-            match self.batch() {
+            match self.batch(&mut next) {
                 Ok(Some(batch)) => batches.push(batch),
                 Ok(None) => break,
                 Err(error) => {
-                    self.next = Next::Nothing;
+                    *next = Next::Nothing;
                     return Answer { batches, failure: Some(error) };
                 }
             }
         }
         if job.batches == usize::MAX {
-            self.next = Next::Nothing;
+            *next = Next::Nothing;
         }
         Answer { batches, failure: None }
     }
 
-    fn batch(&mut self) -> Result<Option<Vec<ArrayRef>>> {
-        if let (Next::Group { group, selection }, Some(unit)) = (&self.next, self.units.get(self.unit)) {
+    fn batch(&self, next: &mut Next) -> Result<Option<Vec<ArrayRef>>> {
+        if let (Next::Group { group, selection }, Some(unit)) = (&*next, self.units.get(self.unit)) {
             let decoded = group.decode(&unit.columns, selection.clone(), self.batch_rows)?;
-            self.next = Next::Batches(Box::new((decoded, unit.finishing.clone())));
+            *next = Next::Batches(Box::new((decoded, unit.finishing.clone())));
         }
-        let Next::Batches(next) = &mut self.next else { return Ok(None) };
-        let (decoded, finishing) = &mut **next;
+        let Next::Batches(decoding) = next else { return Ok(None) };
+        let (decoded, finishing) = &mut **decoding;
         match decoded.next()? {
             Some(columns) => guarded(|| finishing.finish(&columns)).map(Some),
             None => Ok(None),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Puts the columns of all units together, in order.
