@@ -3,21 +3,31 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
+use arrow::datatypes::DataType;
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, RowGroups, RowSelection};
 use parquet::arrow::{FieldLevels, ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::column::page::{PageIterator, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
-use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData};
 
+use super::chunk::{self, FlatColumn, Part};
 use super::pages::{ChunkPages, Refusal};
 use crate::error::{Error, Result, recover};
 use crate::serializer::guarded;
 
 /// Top-level columns that are decoded together.
 #[derive(Debug)]
-pub(super) struct Columns {
-    levels: FieldLevels,
+pub(super) struct Columns(Vec<Column>);
+
+#[derive(Debug)]
+enum Column {
+    /// By its only leaf.
+    Flat {
+        leaf: usize,
+        data_type: DataType,
+    },
+    Library(FieldLevels),
 }
 
 impl Columns {
@@ -27,10 +37,27 @@ impl Columns {
     ///
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the file's two schemas do not fit each other.
     pub(super) fn new(metadata: &ArrowReaderMetadata, positions: &[usize]) -> Result<Self> {
-        let mask = ProjectionMask::roots(metadata.parquet_schema(), positions.iter().copied());
-        let fields = metadata.schema().fields();
-        let levels = parquet_to_arrow_field_levels(metadata.parquet_schema(), mask, Some(fields));
-        Ok(Self { levels: levels.map_err(decode_error)? })
+        let descriptor = metadata.parquet_schema();
+        let mut leaves: Vec<Vec<usize>> = vec![Vec::new(); metadata.schema().fields().len()];
+        for leaf in 0..descriptor.num_columns() {
+            if let Some(leaves) = leaves.get_mut(descriptor.get_column_root_idx(leaf)) {
+                leaves.push(leaf);
+            }
+        }
+        let column = |position: &usize| {
+            let field = metadata.schema().fields().get(*position);
+            if let (Some(field), Some([leaf])) = (field, leaves.get(*position).map(Vec::as_slice)) {
+                let (leaf, column) = (*leaf, descriptor.column(*leaf));
+                let levels = (column.max_def_level(), column.max_rep_level());
+                if chunk::knows(field.data_type(), column.physical_type(), levels) {
+                    return Ok(Column::Flat { leaf, data_type: field.data_type().clone() });
+                }
+            }
+            let mask = ProjectionMask::roots(descriptor, [*position]);
+            let levels = parquet_to_arrow_field_levels(descriptor, mask, Some(metadata.schema().fields()));
+            levels.map(Column::Library).map_err(decode_error)
+        };
+        positions.iter().map(column).collect::<Result<_>>().map(Self)
     }
 }
 
@@ -63,12 +90,49 @@ impl Group {
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the columns cannot be decoded.
     pub(super) fn decode(&self, columns: &Columns, selection: RowSelection, batch_rows: usize) -> Result<Decoded> {
         let refusal = Refusal::default();
-        let chunks = Chunks { group: self, refusal: refusal.clone() };
-        let reader = guarded(|| {
-            ParquetRecordBatchReader::try_new_with_row_groups(&columns.levels, &chunks, batch_rows, Some(selection))
-                .map_err(decode_error)
-        })?;
-        Ok(Decoded { reader, refusal })
+        let decoder = |column: &Column| match column {
+            Column::Flat { leaf, data_type } => self.flat(*leaf, data_type, selection.clone(), &refusal),
+            Column::Library(levels) => {
+                let chunks = Chunks { group: self, refusal: refusal.clone() };
+                let selection = Some(selection.clone());
+                ParquetRecordBatchReader::try_new_with_row_groups(levels, &chunks, batch_rows, selection)
+                    .map(Decoder::Library)
+            }
+        };
+        let decoders = guarded(|| columns.0.iter().map(decoder).collect::<ParquetResult<_>>().map_err(decode_error));
+        Ok(Decoded { decoders: decoders?, batch_rows, refusal })
+    }
+
+    fn flat(
+        &self,
+        leaf: usize,
+        data_type: &DataType,
+        selection: RowSelection,
+        refusal: &Refusal,
+    ) -> ParquetResult<Decoder> {
+        let (pages, metadata) = self.pages(leaf, refusal)?;
+        let column = metadata.column_descr();
+        let bytes = metadata.unencoded_byte_array_data_bytes().map_or(0, i64::unsigned_abs);
+        let row_bytes = bytes / metadata.num_values().max(1).unsigned_abs() + 1;
+        let part = Part {
+            pages,
+            selection,
+            nullable: column.max_def_level() > 0,
+            row_bytes: usize::try_from(row_bytes).unwrap_or(usize::MAX),
+            limit: self.limit,
+        };
+        Ok(Decoder::Flat(chunk::decode(data_type, column.physical_type(), part)))
+    }
+
+    /// The pages of a leaf's chunk, and what the footer says of it.
+    fn pages(&self, leaf: usize, refusal: &Refusal) -> ParquetResult<(ChunkPages, &ColumnChunkMetaData)> {
+        let found = self.chunks.binary_search_by_key(&leaf, |(leaf, _)| *leaf);
+        let found = found.ok().and_then(|place| self.chunks.get(place));
+        let metadata = self.metadata().and_then(|group| group.columns().get(leaf));
+        let (Some((_, bytes)), Some(metadata)) = (found, metadata) else {
+            return Err(ParquetError::General("a column chunk was not read".into()));
+        };
+        Ok((ChunkPages::new(bytes.clone(), metadata, self.limit, refusal.clone()), metadata))
     }
 
     fn metadata(&self) -> Option<&RowGroupMetaData> {
@@ -78,8 +142,27 @@ impl Group {
 
 /// The batches of some columns of a row group, decoded one after the other.
 pub(super) struct Decoded {
-    reader: ParquetRecordBatchReader,
+    decoders: Vec<Decoder>,
+    batch_rows: usize,
     refusal: Refusal,
+}
+
+enum Decoder {
+    Flat(Box<dyn FlatColumn>),
+    Library(ParquetRecordBatchReader),
+}
+
+impl Decoder {
+    /// The next rows; none after the last.
+    fn next(&mut self, rows: usize) -> Result<Option<ArrayRef>> {
+        match self {
+            Self::Flat(column) => column.next(rows),
+            Self::Library(reader) => {
+                let batch = reader.next().transpose().map_err(|error| decode_error(ParquetError::from(error)))?;
+                Ok(batch.and_then(|batch| batch.columns().first().cloned()))
+            }
+        }
+    }
 }
 
 impl Decoded {
@@ -90,10 +173,8 @@ impl Decoded {
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if they cannot be decoded,
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if coldframe does not write such pages.
     pub(super) fn next(&mut self) -> Result<Option<Vec<ArrayRef>>> {
-        let next = guarded(|| {
-            let batch = self.reader.next().transpose().map_err(|error| decode_error(ParquetError::from(error)))?;
-            Ok(batch.map(|batch| batch.columns().to_vec()))
-        });
+        let rows = self.batch_rows;
+        let next = guarded(|| self.decoders.iter_mut().map(|decoder| decoder.next(rows)).collect());
         next.map_err(|error| self.refusal.take().unwrap_or(error))
     }
 }
@@ -110,23 +191,13 @@ struct Chunks<'a> {
     refusal: Refusal,
 }
 
-impl Chunks<'_> {
-    fn missing() -> ParquetError {
-        ParquetError::General("a column chunk was not read".into())
-    }
-}
-
 impl RowGroups for Chunks<'_> {
     fn num_rows(&self) -> usize {
         self.group.metadata().and_then(|group| usize::try_from(group.num_rows()).ok()).unwrap_or(0)
     }
 
     fn column_chunks(&self, leaf: usize) -> ParquetResult<Box<dyn PageIterator>> {
-        let chunks = &self.group.chunks;
-        let found = chunks.binary_search_by_key(&leaf, |(leaf, _)| *leaf).ok().and_then(|place| chunks.get(place));
-        let metadata = self.group.metadata().and_then(|group| group.columns().get(leaf));
-        let (Some((_, bytes)), Some(metadata)) = (found, metadata) else { return Err(Self::missing()) };
-        let pages = ChunkPages::new(bytes.clone(), metadata, self.group.limit, self.refusal.clone());
+        let (pages, _) = self.group.pages(leaf, &self.refusal)?;
         Ok(Box::new(OneChunk(Some(pages))))
     }
 

@@ -7,6 +7,7 @@
 //! stored as plain rows, with the types in `coldframe.types`, and read as the dictionary that it was.
 
 mod check;
+mod chunk;
 mod claims;
 mod column;
 mod cut;

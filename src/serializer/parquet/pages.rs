@@ -83,7 +83,23 @@ impl ChunkPages {
         Ok(Some((header.clone(), self.rest.split_to(header.stored))))
     }
 
-    fn page(&mut self) -> Result<Option<Page>> {
+    /// How many rows the next page of a flat column has; none where it has no rows at all, or is none.
+    pub(super) fn next_rows(&mut self) -> Result<Option<usize>> {
+        let rows = self.header()?.and_then(|header| match &header.kind {
+            PageKind::Data { values, .. } => Some(*values),
+            PageKind::DataV2(page) => Some(page.rows),
+            PageKind::Dictionary { .. } | PageKind::Other => None,
+        });
+        Ok(rows.map(|rows| rows as usize))
+    }
+
+    /// Leaves out the next page.
+    pub(super) fn leave_out(&mut self) -> Result<()> {
+        self.take().map(drop)
+    }
+
+    /// The next page, decompressed; none after the last.
+    pub(super) fn page(&mut self) -> Result<Option<Page>> {
         let Some((header, stored)) = self.take()? else { return Ok(None) };
         let plain = header.plain;
         Ok(Some(match header.kind {
@@ -159,6 +175,6 @@ impl PageReader for ChunkPages {
     }
 
     fn skip_next_page(&mut self) -> ParquetResult<()> {
-        self.take().map(drop).map_err(|error| self.refusal.leave(error))
+        self.leave_out().map_err(|error| self.refusal.leave(error))
     }
 }

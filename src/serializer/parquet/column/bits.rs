@@ -6,7 +6,7 @@ pub(super) fn width(value: u64) -> u32 {
 }
 
 /// Appends `values`, `width` bits each, up to the next whole byte.
-pub(super) fn pack<T: Copy + Into<u64>>(values: &[T], width: u32, out: &mut Vec<u8>) {
+pub(in super::super) fn pack<T: Copy + Into<u64>>(values: &[T], width: u32, out: &mut Vec<u8>) {
     if width == 0 {
         return;
     }

@@ -7,7 +7,7 @@ const MINIBLOCKS: usize = 4;
 const MINIBLOCK: usize = BLOCK / MINIBLOCKS;
 
 /// An integer whose steps may wrap around.
-pub(super) trait Step: Copy {
+pub(in super::super) trait Step: Copy {
     /// From `last` to `self`.
     fn since(self, last: Self) -> Self;
     /// As a signed integer.
@@ -46,7 +46,7 @@ impl Step for i64 {
 }
 
 /// Appends `values`.
-pub(super) fn encode<T: Step>(values: impl ExactSizeIterator<Item = T>, out: &mut Vec<u8>) {
+pub(in super::super) fn encode<T: Step>(values: impl ExactSizeIterator<Item = T>, out: &mut Vec<u8>) {
     let mut values = values;
     varint(BLOCK as u64, out);
     varint(MINIBLOCKS as u64, out);

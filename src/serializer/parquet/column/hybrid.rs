@@ -3,7 +3,7 @@
 use super::bits::{pack, varint};
 
 /// Appends `places`, each of `width` bits.
-pub(super) fn encode(places: &[u32], width: u32, out: &mut Vec<u8>) {
+pub(in super::super) fn encode(places: &[u32], width: u32, out: &mut Vec<u8>) {
     // A shorter run takes no fewer bytes than its share of a packed group, and cuts that in two.
     let least = 8.max(40_usize.div_ceil(width.max(1) as usize));
     let (mut packed, mut at) = (0, 0);
@@ -43,7 +43,7 @@ fn groups(values: &[u32], width: u32, out: &mut Vec<u8>) {
 
 /// Appends the levels of rows of which each is there or not: 1 or 0, one bit each. `there` has a bit for each row, from
 /// `offset` on.
-pub(super) fn presence(there: &[u8], rows: usize, out: &mut Vec<u8>) {
+pub(in super::super) fn presence(there: &[u8], rows: usize, out: &mut Vec<u8>) {
     /// Sixty-four rows alike are worth a run.
     const LEAST: usize = 8;
     let whole = rows / 8;

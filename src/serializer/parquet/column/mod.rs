@@ -20,11 +20,17 @@ use arrow::datatypes::{DataType, TimeUnit};
 use parquet::basic::{Encoding, Type};
 use parquet::schema::types::ColumnDescPtr;
 
+#[cfg(test)]
+pub(super) use self::bits::pack;
 pub(super) use self::choice::Taste;
 use self::choice::{Choice, DICTIONARY_BYTES, Layout};
 pub(super) use self::compression::Codecs;
+#[cfg(test)]
+pub(super) use self::delta::encode as encode_deltas;
 use self::dictionary::Builder;
 use self::gather::{Leaf, Presence, Take, take};
+#[cfg(test)]
+pub(super) use self::hybrid::{encode as encode_runs, presence as encode_presence};
 pub(super) use self::pages::EncodedChunk;
 use self::pages::{Pages, Told};
 use self::value::Value;
@@ -64,7 +70,7 @@ impl ColumnEncoder {
         indexed: bool,
     ) -> Option<Self> {
         let flat = descriptor.max_rep_level() == 0 && descriptor.max_def_level() <= 1;
-        let known = flat && physical(data_type) == Some(descriptor.physical_type());
+        let known = flat && flat_type(data_type) == Some(descriptor.physical_type());
         known.then(|| Self {
             data_type: data_type.clone(),
             descriptor: descriptor.clone(),
@@ -152,8 +158,8 @@ impl ColumnEncoder {
     }
 }
 
-/// The physical type of the Arrow types that this encoder knows.
-fn physical(data_type: &DataType) -> Option<Type> {
+/// What the values of a flat column are stored as, if its type is one that we encode and decode.
+pub(super) fn flat_type(data_type: &DataType) -> Option<Type> {
     Some(match data_type {
         DataType::Int8 | DataType::Int16 | DataType::Int32 => Type::INT32,
         DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => Type::INT32,
