@@ -13,13 +13,13 @@ use arrow::datatypes::{DataType, FieldRef};
 use arrow::ipc::Block;
 use arrow::ipc::reader::FileDecoder;
 use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
 
 use super::decode::{File, aligned, block_range, check_end, cut, head_range, header_rows, pieces, too_many_rows};
 use super::message::malformed;
 use crate::error::{Error, Result};
 use crate::serializer::ahead::ReadAhead;
+use crate::serializer::pool::Pool;
 use crate::serializer::{CheckedSource, ReadPlan, guarded};
 
 /// Which share of the memory budget is being decoded, or is decoded and waits to be taken.
@@ -27,23 +27,33 @@ const DECODING_SHARE: usize = 3;
 
 type Sender = mpsc::Sender<Result<RecordBatch>>;
 
+/// For each thread so many batches are under way, so that none waits for the oldest to be taken.
+const AHEAD: usize = 2;
+
 /// Batches that are being decoded, in the order of the file.
 struct Decoding {
-    under_way: VecDeque<(usize, JoinHandle<Result<RecordBatch>>)>,
+    under_way: VecDeque<(usize, oneshot::Receiver<Result<RecordBatch>>)>,
+    pool: Pool,
     bytes: usize,
-    threads: usize,
+    batches: usize,
     budget: usize,
 }
 
 impl Decoding {
     fn has_room(&self, bytes: usize) -> bool {
-        let fits = self.under_way.len() < self.threads && self.bytes.saturating_add(bytes) <= self.budget;
+        let fits = self.under_way.len() < self.batches && self.bytes.saturating_add(bytes) <= self.budget;
         self.under_way.is_empty() || fits
     }
 
     fn start(&mut self, bytes: usize, decode: impl FnOnce() -> Result<RecordBatch> + Send + 'static) {
+        let (answer, decoded) = oneshot::channel();
+        self.pool.add(0, move || {
+            if !answer.is_closed() {
+                let _ = answer.send(guarded(decode));
+            }
+        });
         self.bytes += bytes;
-        self.under_way.push_back((bytes, tokio::task::spawn_blocking(|| guarded(decode))));
+        self.under_way.push_back((bytes, decoded));
     }
 
     /// The batch that comes next. Nothing is lost where this is given up.
@@ -54,7 +64,7 @@ impl Decoding {
         let decoded = decoding.await;
         self.bytes -= *bytes;
         self.under_way.pop_front();
-        decoded.map_err(|error| Error::internal(format!("decoding ended early: {error}")))?
+        decoded.map_err(|_| Error::internal("decoding ended early"))?
     }
 }
 
@@ -138,8 +148,13 @@ pub(super) async fn checked(file: &Arc<File>, plan: &ReadPlan, total: u64, sende
         start: 0,
         ended: None,
     };
-    let (threads, budget) = (file.threads.max(1), file.memory / DECODING_SHARE);
-    let mut decoding = Decoding { under_way: VecDeque::new(), bytes: 0, threads, budget };
+    let mut decoding = Decoding {
+        under_way: VecDeque::new(),
+        pool: Pool::new(file.threads),
+        bytes: 0,
+        batches: file.threads.max(1) * AHEAD,
+        budget: file.memory / DECODING_SHARE,
+    };
     loop {
         if feed.ended.is_none() {
             feed.decode(file, &decoder, &mut decoding, &wanted);
