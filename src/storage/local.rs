@@ -224,13 +224,22 @@ impl Drop for Staged {
     }
 }
 
+/// A call to the system writes at most so many bytes: the pages of a longer one are kept in larger blocks, which a virtual
+/// machine that gave its free memory back has to ask its host for, and that takes ten times as long as the copy.
+const CALL_BYTES: usize = 128 * 1024;
+
 /// Writes all pieces, as many as fit into each call to the system.
 fn write_all(file: &mut File, payload: &PutPayload) -> io::Result<()> {
     let mut slices: Vec<IoSlice<'_>> =
-        payload.iter().filter(|bytes| !bytes.is_empty()).map(|b| IoSlice::new(b)).collect();
+        payload.iter().flat_map(|bytes| bytes.chunks(CALL_BYTES)).map(IoSlice::new).collect();
     let mut rest = slices.as_mut_slice();
     while !rest.is_empty() {
-        match file.write_vectored(rest) {
+        let fits = rest.iter().scan(0, |sum: &mut usize, slice| {
+            *sum += slice.len();
+            Some(*sum)
+        });
+        let count = fits.take_while(|sum| *sum <= CALL_BYTES).count().max(1);
+        match file.write_vectored(rest.get(..count).unwrap_or_default()) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => IoSlice::advance_slices(&mut rest, written),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
