@@ -65,6 +65,21 @@ impl Descriptor {
         }
     }
 
+    /// One setting as a list of texts, empty where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) if it is something else.
+    pub fn texts(&self, setting: &str) -> Result<Vec<&str>> {
+        match self.settings.get(setting) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Array(items)) if items.iter().all(Value::is_string) => {
+                Ok(items.iter().filter_map(Value::as_str).collect())
+            }
+            Some(other) => Err(self.refuse(setting, &format!("`{other}` is not a list of texts"))),
+        }
+    }
+
     /// One setting as a whole number, if it is there.
     ///
     /// # Errors

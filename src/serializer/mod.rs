@@ -19,6 +19,8 @@ mod compact;
 mod compressed;
 mod guard;
 mod json;
+#[cfg(test)]
+mod memory_file;
 mod parallel;
 pub mod parquet;
 mod pool;

@@ -79,7 +79,9 @@ mod tests {
                 let (own, sender) = (pool.clone(), sender.clone());
                 pool.add(number % 7, move || {
                     let later = sender.clone();
-                    own.add(number, move || drop(later.send(number)));
+                    own.add(number, move || {
+                        let _ = later.send(number);
+                    });
                     assert!(!number.is_multiple_of(50), "a job that panics, on purpose");
                     let _ = sender.send(number);
                 });
@@ -101,10 +103,14 @@ mod tests {
         let pool = Pool::new(1);
         let (sender, mut done) = mpsc::unbounded_channel();
         let (start, started) = std::sync::mpsc::channel::<()>();
-        pool.add(0, move || drop(started.recv()));
+        pool.add(0, move || {
+            let _ = started.recv();
+        });
         for turn in [5, 3, 4, 3] {
             let sender = sender.clone();
-            pool.add(turn, move || drop(sender.send(turn)));
+            pool.add(turn, move || {
+                let _ = sender.send(turn);
+            });
         }
         drop((start, sender));
         let mut all = Vec::new();

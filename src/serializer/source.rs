@@ -279,28 +279,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::checksum::{Checksum, ExtentsBuilder};
-
-    #[derive(Debug)]
-    struct InMemory(Part, Bytes);
-
-    #[async_trait]
-    impl Source for InMemory {
-        fn part(&self) -> &Part {
-            &self.0
-        }
-
-        async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-            Ok(ranges.iter().map(|range| self.1.slice(range.start as usize..range.end as usize)).collect())
-        }
-    }
+    use crate::checksum::ExtentsBuilder;
+    use crate::serializer::memory_file::MemoryFile;
 
     fn source(bytes: Vec<u8>) -> Arc<dyn Source> {
-        let (size, checksum) = (bytes.len() as u64, Checksum::long(&bytes));
-        let other = serde_json::Map::new();
-        let part =
-            Part { path: "x".into(), size, rows: None, checksum, footer: None, index: None, extents: None, other };
-        Arc::new(InMemory(part, bytes.into()))
+        Arc::new(MemoryFile::of(bytes))
     }
 
     fn extents(bytes: &[u8], runs: &[Range<u64>]) -> Extents {

@@ -97,6 +97,12 @@ impl Filter {
     pub(crate) fn outcomes(&self, bounds: &dyn Fn(usize) -> Option<Bounds>) -> Outcomes {
         self.predicate.outcomes(&|column| bounds(*self.columns.get(column)?))
     }
+
+    /// Whether it may be true for rows among which `lacks` knows the column at a position of the schema to have no such
+    /// value.
+    pub(crate) fn may_find(&self, lacks: &dyn Fn(usize, &Value) -> bool) -> bool {
+        self.predicate.may_find(&|column, value| self.columns.get(column).is_some_and(|column| lacks(*column, value)))
+    }
 }
 
 /// Refuses a text that is a filter for no schema at all.

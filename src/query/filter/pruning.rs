@@ -75,6 +75,18 @@ impl Predicate {
             Self::Test(column, test) => bounds(*column).map_or(Outcomes::ANY, |bounds| test.outcomes(&bounds)),
         }
     }
+
+    /// Whether it may be true for rows among which `lacks` knows a column to have no such value.
+    pub(super) fn may_find(&self, lacks: &dyn Fn(usize, &Value) -> bool) -> bool {
+        match self {
+            Self::All(parts) => parts.iter().all(|part| part.may_find(lacks)),
+            Self::Any(parts) => parts.iter().any(|part| part.may_find(lacks)),
+            Self::Is(inner, Some(true)) => inner.may_find(lacks),
+            Self::Test(column, Test::Compare(Comparison::Equal, value)) => !lacks(*column, value),
+            Self::Test(column, Test::In(values)) => values.iter().any(|value| !lacks(*column, value)),
+            _ => true,
+        }
+    }
 }
 
 impl Test {

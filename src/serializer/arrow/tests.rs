@@ -1,5 +1,5 @@
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use ::arrow::array::{
     ArrayRef, BooleanArray, DictionaryArray, Int32Array, Int64Array, ListArray, NullArray, RecordBatch, StringArray,
@@ -8,63 +8,29 @@ use ::arrow::array::{
 use ::arrow::compute::concat_batches;
 use ::arrow::datatypes::{Field, Int8Type, Int32Type, SchemaRef, UnionFields};
 use ::arrow::ipc::reader::FileReader;
-use bytes::Bytes;
 use futures::TryStreamExt;
 use proptest::prelude::*;
 
 use super::decode::ArrowTable;
 use super::encode::ArrowEncoder;
 use super::*;
-use crate::reference::Part;
-use crate::serializer::{EncodedPart, Output, Piece, ReadPlan, Sink, TableReader};
+use crate::serializer::memory_file::MemoryFile;
+use crate::serializer::{Piece, ReadPlan, TableReader};
 
 const MEMORY: usize = 64 << 20;
 
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<(Vec<u8>, Option<EncodedPart>)>>);
-
-impl Output for Written {
-    fn bytes(&mut self, bytes: Bytes) -> Result<()> {
-        self.0.lock().unwrap().0.extend_from_slice(&bytes);
-        Ok(())
-    }
-
-    fn end_part(&mut self, part: EncodedPart) -> Result<()> {
-        self.0.lock().unwrap().1 = Some(part);
-        Ok(())
-    }
+fn written(batches: &[RecordBatch], codec: Option<Codec>, threads: usize) -> Arc<MemoryFile> {
+    let encoder = ArrowEncoder::new(batches[0].schema(), Arrow::options().unwrap(), codec, MEMORY, threads);
+    Arc::new(MemoryFile::written(encoder, batches.iter().cloned().map(Piece::Batch)))
 }
 
-#[derive(Debug)]
-struct InMemory(Part, Bytes);
-
-#[async_trait]
-impl Source for InMemory {
-    fn part(&self) -> &Part {
-        &self.0
-    }
-
-    async fn read(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        Ok(ranges.iter().map(|range| self.1.slice(range.start as usize..range.end as usize)).collect())
-    }
-}
-
-fn written(batches: &[RecordBatch], codec: Option<Codec>, threads: usize) -> InMemory {
-    let (schema, output) = (batches[0].schema(), Written::default());
-    let mut sink = Sink::new(output.clone());
-    let mut encoder = ArrowEncoder::new(schema, Arrow::options().unwrap(), codec, MEMORY, threads);
-    batches.iter().for_each(|batch| encoder.write(Piece::Batch(batch.clone()), &mut sink).unwrap());
-    encoder.finish(&mut sink).unwrap();
-    let (bytes, part) = std::mem::take(&mut *output.0.lock().unwrap());
-    let EncodedPart { size, checksum, rows, footer, .. } = part.unwrap();
-    let other = serde_json::Map::new();
-    let part = Part { path: "x".into(), size, rows, checksum, footer, index: None, extents: None, other };
-    InMemory(part, bytes.into())
-}
-
-async fn read(file: &InMemory, columns: Option<Vec<usize>>, rows: Range<u64>, threads: usize) -> Vec<RecordBatch> {
-    let source = Arc::new(InMemory(file.0.clone(), file.1.clone()));
-    let table = ArrowTable::open(source, false, MEMORY, threads).await.unwrap();
+async fn read(
+    file: &Arc<MemoryFile>,
+    columns: Option<Vec<usize>>,
+    rows: Range<u64>,
+    threads: usize,
+) -> Vec<RecordBatch> {
+    let table = ArrowTable::open(file.clone(), false, MEMORY, threads).await.unwrap();
     let plan = ReadPlan { columns, rows, filter: None, batch_rows: 50_000, batch_bytes: 1 << 20, check: false };
     table.batches(plan).try_collect().await.unwrap()
 }
@@ -121,7 +87,7 @@ async fn the_number_of_threads_shows_in_no_byte_and_no_row() {
         let file = written(&batches, codec, 1);
         for threads in [1, 2, 8] {
             let again = written(&batches, codec, threads);
-            assert!(again.1 == file.1, "{codec:?} on {threads} threads wrote other bytes");
+            assert!(again.bytes == file.bytes, "{codec:?} on {threads} threads wrote other bytes");
             let rows = whole.num_rows() as u64;
             assert_eq!(joined(&schema, &read(&file, None, 0..rows, threads).await), whole, "{codec:?} {threads}");
             for columns in [vec![0], vec![2, 5], vec![4, 7, 9], vec![6, 8], vec![3]] {
@@ -138,7 +104,7 @@ fn the_library_reads_what_is_written() {
     let batches = [batch(90_000, 1), batch(5, 2)];
     for codec in CODECS {
         let file = written(&batches, codec, 2);
-        let reader = FileReader::try_new(std::io::Cursor::new(file.1.to_vec()), None).unwrap();
+        let reader = FileReader::try_new(std::io::Cursor::new(file.bytes.to_vec()), None).unwrap();
         let read: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
         assert_eq!(joined(&batches[0].schema(), &read), joined(&batches[0].schema(), &batches), "{codec:?}");
     }
@@ -147,9 +113,9 @@ fn the_library_reads_what_is_written() {
 #[test]
 fn what_would_not_become_smaller_is_stored_as_it_is() {
     let batches = [batch(100_000, 1).project(&[0]).unwrap()];
-    let plain = written(&batches, None, 1).1.len();
+    let plain = written(&batches, None, 1).bytes.len();
     for codec in [Codec::Lz4, Codec::Zstd(3)] {
-        let bytes = written(&batches, Some(codec), 2).1.len();
+        let bytes = written(&batches, Some(codec), 2).bytes.len();
         assert!(bytes < plain + 1_000, "{codec:?}: {bytes} of {plain}");
     }
 }
@@ -166,7 +132,7 @@ proptest! {
         let batches: Vec<RecordBatch> = rows.iter().zip(1..).map(|(rows, seed)| batch(*rows, seed)).collect();
         let whole = joined(&batches[0].schema(), &batches);
         let file = written(&batches, codec, threads);
-        prop_assert!(file.1 == written(&batches, codec, 1).1);
+        prop_assert!(file.bytes == written(&batches, codec, 1).bytes);
         let from = (whole.num_rows() as f64 * start) as usize;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
         let found = runtime.block_on(read(&file, None, from as u64..whole.num_rows() as u64, threads));

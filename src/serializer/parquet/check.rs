@@ -4,6 +4,7 @@ use arrow::datatypes::{DataType, Field, IntervalUnit, Schema};
 
 use serde_json::{Value as Json, json};
 
+use super::column::flat_type;
 use super::dictionaries::LAYOUT;
 use crate::error::{Error, ErrorKind, Result};
 use crate::serializer::compact::any_type;
@@ -16,6 +17,23 @@ pub(super) fn check_schema(schema: &Schema) -> Result<()> {
                 format!("column `{}` is {}: {why}", field.name(), field.data_type()),
             )
             .with_hint("the serializer `arrow` holds every Arrow type: use serializer `arrow`, or cast the column"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses bloom filters of columns that are not there, or of whose values there can be none.
+pub(super) fn check_bloom_filters(schema: &Schema, columns: &[String]) -> Result<()> {
+    for column in columns {
+        let Ok(field) = schema.field_with_name(column) else {
+            let message = format!("there is no column `{}` to make a bloom filter of", column.escape_debug());
+            let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).take(20).collect();
+            return Err(Error::invalid(message).with_hint(format!("the columns are {}", names.join(", "))));
+        };
+        if flat_type(field.data_type()).is_none() {
+            let message = format!("column `{column}` is {}, of which no bloom filter is made", field.data_type());
+            return Err(Error::new(ErrorKind::Unsupported, message)
+                .with_hint("bloom filters are for numbers of at most 64 bits, dates, times, texts and binary values"));
         }
     }
     Ok(())

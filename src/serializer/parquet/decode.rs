@@ -21,7 +21,7 @@ use super::{CHOICES_KEY, DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY, dic
 use crate::checksum::Extents;
 use crate::error::{Error, Result};
 use crate::query::Filter;
-use crate::serializer::ahead::{AHEAD_SHARE, ReadAhead, Step};
+use crate::serializer::ahead::{AHEAD_SHARE, Step};
 use crate::serializer::{
     CheckedSource, ColumnStatistics, ReadPlan, Source, TableReader, guarded, read_range, read_section,
 };
@@ -107,22 +107,23 @@ impl ParquetTable {
         let descriptor = metadata.file_metadata().schema_descr();
         let planned = |leaf: &usize| plan.has(descriptor.get_column_root_idx(*leaf));
         let leaves: Vec<usize> = (0..descriptor.num_columns()).filter(planned).collect();
-        let steps: Vec<Step> = numbers.iter().map(|number| self.step(*number, &leaves)).collect();
-        let wanted = groups.into_iter().zip(&steps).filter_map(|((number, rows), step)| {
+        let wanted = groups.into_iter().filter_map(|(number, rows)| {
             let group = metadata.row_groups().get(number)?;
             let count = rows.end - rows.start;
             let selection = vec![RowSelector::skip(narrow(rows.start)), RowSelector::select(narrow(count))];
             let estimate = group_bytes(group, plan, self.metadata.schema()) / group.num_rows().max(1).unsigned_abs();
             let least = leaves.len() as u64 * LEAST_VALUE_BYTES;
             let row_bytes = estimate.max(least);
-            Some(Wanted { number, selection: selection.into(), rows: count, row_bytes, stored: step.bytes() })
+            let chunks = self.chunks(number, &leaves);
+            Some(Wanted { number, selection: selection.into(), rows: count, row_bytes, chunks })
         });
         Ok(Decoding {
             metadata: metadata.clone(),
             sieve,
             units: self.units(plan, &schema, kept)?,
             groups: wanted.collect(),
-            ahead: ReadAhead::new(self.source.clone(), steps, self.memory / AHEAD_SHARE),
+            source: self.source.clone(),
+            ahead: self.memory / AHEAD_SHARE,
             schema,
             leaves,
             batch_rows,
@@ -191,7 +192,7 @@ impl ParquetTable {
     }
 
     /// The column chunks of these leaves.
-    fn step(&self, group: usize, leaves: &[usize]) -> Step {
+    fn chunks(&self, group: usize, leaves: &[usize]) -> Step {
         let group = self.metadata.metadata().row_groups().get(group);
         let chunk = |leaf: &usize| group.and_then(|group| group.columns().get(*leaf)).and_then(chunk_range);
         Step::new(leaves.iter().filter_map(chunk).collect())

@@ -3,7 +3,6 @@
 //! The same rows give the same file, however they come in batches and however many threads encode them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch};
@@ -12,9 +11,10 @@ use bytes::Bytes;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::Compression;
+use parquet::bloom_filter::Sbbf;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::properties::{BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
 use serde_json::Value as Json;
@@ -24,10 +24,11 @@ use super::cut::{bytes, even, rows_bytes, rows_within};
 use super::dictionaries::KeptDictionaries;
 use super::narrow::{NarrowDictionaries, is_narrow};
 use super::stored::{Storing, declared_types};
-use super::{CHOICES_KEY, Compressing, DICTIONARIES_KEY, EXTENTS_KEY, ROWS_KEY, TYPES_KEY};
+use super::{CHOICES_KEY, DICTIONARIES_KEY, EXTENTS_KEY, Parquet, ROWS_KEY, TYPES_KEY};
 use crate::error::{Error, ErrorKind, Result, recover};
 use crate::reference::Section;
 use crate::serializer::compact::{compacted, slices};
+use crate::serializer::parallel::on_threads;
 use crate::serializer::tray::Tray;
 use crate::serializer::{Encoder, Ending, Piece, Sink, wrong_piece};
 
@@ -37,6 +38,10 @@ const GROUP_ROWS: usize = 1024 * 1024;
 const PART_CHUNKS: usize = 30_000;
 /// Above so many columns, statistics are kept by column chunk only, and there is no page index.
 const PAGE_INDEX_COLUMNS: usize = 1_000;
+/// A block of a bloom filter.
+const BLOCK_BYTES: usize = 32;
+/// Such a share of the memory budget is for the bloom filters of a part.
+const BLOOM_SHARE: usize = 8;
 const SLICE_BYTES: usize = 4 * 1024 * 1024;
 
 pub(super) struct ParquetEncoder {
@@ -45,6 +50,8 @@ pub(super) struct ParquetEncoder {
     columns: Vec<Column>,
     leaves: usize,
     group_bytes: usize,
+    /// A part has at most about so many bytes of bloom filters, which are held until its end.
+    bloom_bytes: usize,
     threads: usize,
     gathered: Gathered,
     narrow: NarrowDictionaries,
@@ -88,6 +95,8 @@ struct OpenPart {
     tray: Tray,
     rows: u64,
     chunks: usize,
+    /// The bytes of the bloom filters so far.
+    blooms: usize,
 }
 
 fn encode_error(error: ParquetError) -> Error {
@@ -99,13 +108,16 @@ fn encode_error(error: ParquetError) -> Error {
 }
 
 impl ParquetEncoder {
-    pub(super) fn try_new(schema: &SchemaRef, compressing: Compressing, memory: usize, threads: usize) -> Result<Self> {
+    pub(super) fn try_new(schema: &SchemaRef, parquet: &Parquet, memory: usize, threads: usize) -> Result<Self> {
+        let compressing = parquet.compressing;
         let storing = Storing::new(schema);
         let stored = storing.schema();
         let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(stored).map_err(encode_error)?;
         let properties = properties(stored, compressing.usual(), descriptor.num_columns());
         let (taste, indexed) = (compressing.taste(), descriptor.num_columns() <= PAGE_INDEX_COLUMNS);
-        let column = |field| Column::try_new(field, &properties, &taste, indexed);
+        let column = |field: &FieldRef| {
+            Column::try_new(field, &properties, &taste, (indexed, parquet.bloom_filters.contains(field.name())))
+        };
         let columns = stored.fields().iter().map(column).collect::<Result<_>>()?;
         Ok(Self {
             root: descriptor.root_schema_ptr(),
@@ -113,6 +125,7 @@ impl ParquetEncoder {
             columns,
             leaves: descriptor.num_columns(),
             group_bytes: (memory / 4).max(1),
+            bloom_bytes: memory / BLOOM_SHARE,
             threads: threads.max(1),
             gathered: Gathered::default(),
             narrow: NarrowDictionaries::new(schema),
@@ -153,7 +166,8 @@ impl ParquetEncoder {
         let gathered = std::mem::take(&mut self.gathered);
         let plain = self.narrow.full();
         self.narrow.start_group();
-        if self.part.as_ref().is_some_and(|part| part.chunks > 0 && part.chunks + self.leaves > PART_CHUNKS) {
+        let full = |part: &OpenPart| part.chunks + self.leaves > PART_CHUNKS || part.blooms > self.bloom_bytes;
+        if self.part.as_ref().is_some_and(|part| part.chunks > 0 && full(part)) {
             self.end_part(sink)?;
         }
         let part = self.open_part(sink)?;
@@ -174,6 +188,8 @@ impl ParquetEncoder {
         for chunk in encoded {
             match chunk {
                 Chunk::Flat(chunk) => {
+                    let blocks = chunk.close.bloom_filter.as_ref().map_or(0, Sbbf::num_blocks);
+                    part.blooms += blocks * BLOCK_BYTES;
                     runs.0.push_back(chunk.close.metadata.compressed_size().unsigned_abs());
                     group.append_column(&chunk.pages, chunk.close).map_err(encode_error)?;
                 }
@@ -196,7 +212,7 @@ impl ParquetEncoder {
             let writer = SerializedFileWriter::new(tray.clone(), self.root.clone(), self.properties.clone());
             let mut writer = writer.map_err(encode_error)?;
             writer.flush().map_err(ParquetError::from).map_err(encode_error)?;
-            self.part = Some(OpenPart { writer, tray: tray.clone(), rows: 0, chunks: 0 });
+            self.part = Some(OpenPart { writer, tray: tray.clone(), rows: 0, chunks: 0, blooms: 0 });
             // The magic at the start belongs to no column chunk.
             sink.copy(&tray.take())?;
             sink.take_extents();
@@ -281,7 +297,7 @@ impl Runs {
 }
 
 impl Column {
-    fn try_new(field: &FieldRef, properties: &WriterPropertiesPtr, taste: &Taste, indexed: bool) -> Result<Self> {
+    fn try_new(field: &FieldRef, properties: &WriterPropertiesPtr, taste: &Taste, told: (bool, bool)) -> Result<Self> {
         let schema = Arc::new(Schema::new(vec![field.clone()]));
         let descriptor = ArrowSchemaConverter::new().with_coerce_types(false).convert(&schema).map_err(encode_error)?;
         let factory = |properties: &WriterPropertiesPtr| {
@@ -291,7 +307,7 @@ impl Column {
         let without = || properties.as_ref().clone().into_builder().set_dictionary_enabled(false).build();
         let plain = is_narrow(field.data_type()).then(|| factory(&Arc::new(without()))).transpose()?;
         let flat = match descriptor.columns() {
-            [leaf] => ColumnEncoder::for_column(field.data_type(), leaf, taste, indexed).map(Mutex::new),
+            [leaf] => ColumnEncoder::for_column(field.data_type(), leaf, taste, told).map(Mutex::new),
             _ => None,
         };
         Ok(Self { field: field.clone(), flat, library: Library { factory: factory(properties)?, plain } })
@@ -335,33 +351,17 @@ fn largest_first(columns: usize, batches: &[RecordBatch]) -> Vec<usize> {
 
 /// Encodes every column of a group on `threads` threads; the chunks come in the order of the columns.
 fn encode_columns(columns: &[Column], plain: &[bool], batches: &[RecordBatch], threads: usize) -> Result<Vec<Chunk>> {
-    let (next, order) = (AtomicUsize::new(0), largest_first(columns.len(), batches));
-    let encoded: Vec<Mutex<Option<Vec<Chunk>>>> = columns.iter().map(|_| Mutex::new(None)).collect();
-    let work = || -> Result<()> {
-        let mut codecs = Codecs::default();
-        while let Some(position) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-            let (Some(column), Some(slot)) = (columns.get(position), encoded.get(position)) else { return Ok(()) };
-            let chunks = column
-                .encode(position, batches, plain.get(position).copied().unwrap_or(false), &mut codecs)
-                .map_err(|error| error.within(format!("column `{}`", column.field.name())))?;
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunks);
-        }
-        Ok(())
+    let order = largest_first(columns.len(), batches);
+    let encode = |codecs: &mut Codecs, position: &usize| {
+        let column = columns.get(*position).ok_or_else(|| Error::internal("a column vanished"))?;
+        let plain = plain.get(*position).copied().unwrap_or(false);
+        let chunks = column.encode(*position, batches, plain, codecs);
+        chunks.map_err(|error| error.within(format!("column `{}`", column.field.name())))
     };
-    std::thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads.min(columns.len())).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        let others = helpers.into_iter().map(|helper| {
-            helper.join().unwrap_or_else(|_| Err(Error::internal("the Parquet encoder gave up on a column")))
-        });
-        others.fold(own, |outcome, other| outcome.and(other))
-    })?;
-    let mut chunks = Vec::with_capacity(columns.len());
-    for slot in encoded {
-        let column = slot.into_inner().unwrap_or_else(PoisonError::into_inner);
-        chunks.extend(column.ok_or_else(|| Error::internal("a column was not encoded"))?);
-    }
-    Ok(chunks)
+    let encoded = on_threads(&order, threads, || Ok(Codecs::default()), encode)?;
+    let mut encoded: Vec<(usize, Vec<Chunk>)> = order.into_iter().zip(encoded).collect();
+    encoded.sort_unstable_by_key(|(position, _)| *position);
+    Ok(encoded.into_iter().flat_map(|(_, chunks)| chunks).collect())
 }
 
 /// Why each column is encoded as it is, where that was chosen; nothing about very wide tables.
@@ -385,6 +385,7 @@ fn properties(schema: &Schema, compression: Compression, leaves: usize) -> Write
         .set_compression(compression)
         .set_statistics_enabled(if wide { EnabledStatistics::Chunk } else { EnabledStatistics::Page })
         .set_offset_index_disabled(wide)
+        .set_bloom_filter_position(BloomFilterPosition::End)
         .set_key_value_metadata(pandas)
         .build();
     add_encoded_arrow_schema_to_metadata(schema, &mut properties);

@@ -6,6 +6,7 @@
 //! `coldframe.extents`, and dictionaries as they came in `coldframe.dictionaries`. What Parquet holds no dictionary of is
 //! stored as plain rows, with the types in `coldframe.types`, and read as the dictionary that it was.
 
+mod bloom;
 mod check;
 mod chunk;
 mod claims;
@@ -143,12 +144,32 @@ impl Compressing {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Parquet {
     compressing: Compressing,
+    /// The names of columns.
+    bloom_filters: Vec<String>,
 }
 
 impl Parquet {
     /// With encodings and codecs chosen for each column, as the preset has it.
     pub fn with_preset(preset: Preset) -> Self {
-        Self { compressing: Compressing { preset, codec: None } }
+        Self { compressing: Compressing { preset, codec: None }, bloom_filters: Vec::new() }
+    }
+
+    /// With a bloom filter of these columns in every row group, which tells in which of them a value is not: worth its
+    /// bytes, about ten bits for each distinct value, where rows are looked up by keys that come in no order.
+    ///
+    /// ```
+    /// use coldframe::serializer::{Parquet, Serializer};
+    ///
+    /// let parquet = Parquet::default().with_bloom_filters(["order"]);
+    /// assert_eq!(parquet.descriptor().to_string(), r#"{"type":"parquet","bloom_filters":["order"]}"#);
+    /// ```
+    pub fn with_bloom_filters(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        for column in columns.into_iter().map(Into::into) {
+            if !self.bloom_filters.contains(&column) {
+                self.bloom_filters.push(column);
+            }
+        }
+        self
     }
 
     /// With this codec and level for all columns; `zstd` where the codec is absent. Encodings are chosen for each.
@@ -180,13 +201,17 @@ impl Parquet {
             }
             other => return Err(refuse(format!("`{}` is no codec of `parquet`", other.escape_debug()))),
         };
-        Ok(Self { compressing: Compressing { preset: Preset::Default, codec: Some(compression) } })
+        Ok(Self {
+            compressing: Compressing { preset: Preset::Default, codec: Some(compression) },
+            bloom_filters: Vec::new(),
+        })
     }
 
     pub(super) fn from_descriptor(descriptor: &Descriptor) -> Result<Self> {
-        descriptor.only(&["preset", "compression", "level"])?;
+        descriptor.only(&["preset", "compression", "level", "bloom_filters"])?;
         let preset = Preset::named(descriptor.text("preset")?)?;
-        Self::from_parts(preset, descriptor.text("compression")?, descriptor.integer("level")?)
+        let parquet = Self::from_parts(preset, descriptor.text("compression")?, descriptor.integer("level")?)?;
+        Ok(parquet.with_bloom_filters(descriptor.texts("bloom_filters")?))
     }
 
     /// With a codec for all columns only if one is named, or a level is.
@@ -195,7 +220,7 @@ impl Parquet {
             return Ok(Self::with_preset(preset));
         }
         let codec = Self::with_codec(codec, level)?.compressing.codec;
-        Ok(Self { compressing: Compressing { preset, codec } })
+        Ok(Self { compressing: Compressing { preset, codec }, bloom_filters: Vec::new() })
     }
 }
 
@@ -206,14 +231,15 @@ impl Serializer for Parquet {
         let parquet = Descriptor::new("parquet");
         let parquet = if preset == Preset::Default { parquet } else { parquet.with("preset", preset.name()) };
         let named = |codec: &str| parquet.clone().with("compression", codec);
-        match codec {
-            None => parquet,
+        let parquet = match codec {
+            None => parquet.clone(),
             Some(Compression::SNAPPY) => named("snappy"),
             Some(Compression::LZ4_RAW) => named("lz4"),
             Some(Compression::ZSTD(level)) => named("zstd").with("level", level.compression_level()),
             Some(Compression::GZIP(level)) => named("gzip").with("level", level.compression_level()),
             Some(_) => named("none"),
-        }
+        };
+        if self.bloom_filters.is_empty() { parquet } else { parquet.with("bloom_filters", self.bloom_filters.clone()) }
     }
 
     fn extension(&self) -> String {
@@ -222,7 +248,10 @@ impl Serializer for Parquet {
 
     fn check(&self, shape: &Shape) -> Result<()> {
         match shape {
-            Shape::Table(schema) => check::check_schema(schema),
+            Shape::Table(schema) => {
+                check::check_schema(schema)?;
+                check::check_bloom_filters(schema, &self.bloom_filters)
+            }
             other => Err(wrong_shape("parquet", "tables", other, "use `json` for JSON values, `bytes` for bytes")),
         }
     }
@@ -236,7 +265,7 @@ impl Serializer for Parquet {
         match shape {
             Shape::Table(schema) => {
                 let threads = std::thread::available_parallelism().map_or(1, usize::from);
-                Ok(Box::new(encode::ParquetEncoder::try_new(schema, self.compressing, memory, threads)?))
+                Ok(Box::new(encode::ParquetEncoder::try_new(schema, self, memory, threads)?))
             }
             other => Err(wrong_shape("parquet", "tables", other, "use `json` or `bytes`")),
         }

@@ -25,9 +25,9 @@ use super::finish::{Finishing, misfit};
 use super::group::{Columns, Decoded, Group};
 use super::sieve::Sieve;
 use crate::error::{Error, Result};
-use crate::serializer::ahead::ReadAhead;
-use crate::serializer::guarded;
+use crate::serializer::ahead::{ReadAhead, Step};
 use crate::serializer::pool::Pool;
+use crate::serializer::{CheckedSource, guarded};
 
 /// The room is counted in pieces of so many bytes.
 const PIECE_BYTES: u64 = 1024;
@@ -54,8 +54,8 @@ pub(super) struct Wanted {
     pub(super) rows: u64,
     /// About how many bytes each of them takes once decoded.
     pub(super) row_bytes: u64,
-    /// The bytes of its column chunks, as they are stored.
-    pub(super) stored: u64,
+    /// Its column chunks, as they are stored.
+    pub(super) chunks: Step,
 }
 
 /// How a scan is decoded.
@@ -68,8 +68,9 @@ pub(super) struct Decoding {
     /// The leaves that are read of each row group, ascending.
     pub(super) leaves: Vec<usize>,
     pub(super) groups: VecDeque<Wanted>,
-    /// The column chunks of these groups, in the same order.
-    pub(super) ahead: ReadAhead,
+    pub(super) source: Arc<CheckedSource>,
+    /// At most about so many bytes are read before their turn.
+    pub(super) ahead: usize,
     pub(super) batch_rows: usize,
     /// A page may take so many bytes once decompressed.
     pub(super) limit: usize,
@@ -84,7 +85,7 @@ impl Decoding {
         let (sender, flights) = mpsc::unbounded_channel();
         let schema = self.schema.clone();
         let planner = Running(tokio::spawn(async move {
-            let last = match Planner::new(self).run(&sender).await {
+            let last = match run(self, &sender).await {
                 Ok(()) => Flight::Landed,
                 Err(error) => Flight::Failed(error),
             };
@@ -144,8 +145,27 @@ struct Planner {
     stretches: u64,
 }
 
+/// Plans a scan: which row groups, and then how each is decoded.
+async fn run(mut decoding: Decoding, sender: &mpsc::UnboundedSender<Flight>) -> Result<()> {
+    if let Some(sieve) = &decoding.sieve {
+        let (index, metadata) = sieve.with_index(&decoding.metadata).await?;
+        decoding.metadata = metadata;
+        // Of what is not wanted at all, not a byte is read.
+        let mut wanted = VecDeque::new();
+        for mut group in decoding.groups {
+            group.selection = sieve.pages(&decoding.metadata, index.as_ref(), group.number)?;
+            group.rows = group.selection.row_count() as u64;
+            wanted.extend((group.rows > 0).then_some(group));
+        }
+        decoding.groups = wanted;
+    }
+    Planner::new(decoding).run(sender).await
+}
+
 impl Planner {
     fn new(decoding: Decoding) -> Self {
+        let steps = decoding.groups.iter().map(|group| group.chunks.clone());
+        let ahead = ReadAhead::new(decoding.source, steps, decoding.ahead);
         let pieces = (decoding.room as u64 / PIECE_BYTES).clamp(LEAST_SHARE, u64::from(u32::MAX));
         Self {
             metadata: decoding.metadata,
@@ -153,7 +173,7 @@ impl Planner {
             units: decoding.units.into(),
             leaves: decoding.leaves,
             groups: decoding.groups,
-            ahead: decoding.ahead,
+            ahead,
             batch_rows: decoding.batch_rows,
             limit: decoding.limit,
             pool: Pool::new(decoding.threads),
@@ -164,15 +184,12 @@ impl Planner {
     }
 
     async fn run(mut self, sender: &mpsc::UnboundedSender<Flight>) -> Result<()> {
-        if let Some(sieve) = &self.sieve {
-            self.metadata = sieve.with_index(&self.metadata).await?;
-        }
         while let Some(wanted) = self.groups.pop_front() {
             let (wanted, mut workers) = match self.sieve.clone() {
                 None => (wanted, None),
                 Some(sieve) => {
                     // While rows are told, their column chunks are held.
-                    let _room = self.room(wanted.stored).await?;
+                    let _room = self.room(wanted.chunks.bytes()).await?;
                     let (wanted, group) = self.sifted(sieve, wanted).await?;
                     if wanted.rows == 0 {
                         continue;
@@ -186,7 +203,7 @@ impl Planner {
                 let rows = left.min(batches.saturating_mul(self.batch_rows as u64));
                 left -= rows;
                 // Once for each row group.
-                let stored = if left + rows == wanted.rows { wanted.stored } else { 0 };
+                let stored = if left + rows == wanted.rows { wanted.chunks.bytes() } else { 0 };
                 let room = self.room(rows.saturating_mul(wanted.row_bytes).saturating_add(stored)).await?;
                 let workers = match &mut workers {
                     Some(workers) => workers,
@@ -229,12 +246,6 @@ impl Planner {
     /// The next row group, and what a filter wants of it.
     async fn sifted(&mut self, sieve: Arc<Sieve>, mut wanted: Wanted) -> Result<(Wanted, Arc<Group>)> {
         let group = self.next_group(wanted.number).await?;
-        let pages = sieve.pages(&self.metadata, wanted.number)?;
-        wanted.rows = pages.row_count() as u64;
-        wanted.selection = pages;
-        if wanted.rows == 0 {
-            return Ok((wanted, group));
-        }
         let (sifted, selection, batch_rows) = (group.clone(), wanted.selection.clone(), self.batch_rows);
         let (answer, rows) = oneshot::channel();
         self.pool.add(self.stretches, move || {

@@ -6,13 +6,13 @@ use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema};
-use bytes::Bytes;
 use parquet::DecodeResult;
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder, RowGroupMetaData};
 
+use super::bloom::{Bloom, Index};
 use super::footer;
 use super::statistics::leaves;
 use crate::error::{Error, Result};
@@ -40,12 +40,13 @@ pub(super) fn row_groups(metadata: &ParquetMetaData, schema: &Schema, filter: &F
     Ok(metadata.row_groups().iter().enumerate().filter_map(may_hold).collect())
 }
 
-/// The same metadata with the page index, which lies in the file from `start` on.
+/// The same metadata with the page index.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if it is malformed.
-pub(super) fn with_index(metadata: &ParquetMetaData, index: Bytes, start: u64, size: u64) -> Result<ParquetMetaData> {
+pub(super) fn with_index(metadata: &ParquetMetaData, index: &Index, size: u64) -> Result<ParquetMetaData> {
+    let (start, index) = (index.start, &index.bytes);
     let malformed = || Error::damaged("the Parquet page index is malformed");
     let failed = |error: ParquetError| Error::damaged(format!("the Parquet page index cannot be read: {error}"));
     let end = start.checked_add(index.len() as u64).ok_or_else(malformed)?;
@@ -65,7 +66,7 @@ pub(super) fn with_index(metadata: &ParquetMetaData, index: Bytes, start: u64, s
     let mut decoder = ParquetMetaDataPushDecoder::try_new_with_metadata(size, metadata.clone())
         .map_err(failed)?
         .with_page_index_policy(PageIndexPolicy::Optional);
-    decoder.push_range(start..end, index).map_err(failed)?;
+    decoder.push_range(start..end, index.clone()).map_err(failed)?;
     match decoder.try_decode().map_err(failed)? {
         DecodeResult::Data(metadata) => Ok(metadata),
         _ => Err(malformed()),
@@ -100,6 +101,28 @@ pub(super) fn rows(metadata: &ParquetMetaData, schema: &Schema, filter: &Filter,
     });
     let kept: Vec<Range<usize>> = kept.collect();
     Ok(RowSelection::from_consecutive_ranges(kept.into_iter(), usize::try_from(total).unwrap_or(usize::MAX)))
+}
+
+/// Whether a row group may hold rows for which `filter` is true, by its bloom filters.
+///
+/// # Errors
+///
+/// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if they are malformed.
+pub(super) fn may_find(
+    metadata: &ParquetMetaData,
+    schema: &Schema,
+    filter: &Filter,
+    group: usize,
+    index: &Index,
+) -> Result<bool> {
+    let Some(group) = metadata.row_groups().get(group) else { return Ok(true) };
+    let mut blooms = Vec::new();
+    for (column, found) in columns(metadata, schema, filter) {
+        let bloom = found.map(|found| Bloom::of(group, found.leaf, index)).transpose()?.flatten();
+        blooms.extend(bloom.map(|bloom| (column, bloom)));
+    }
+    let lacks = |column: usize, value: &Value| blooms.iter().any(|(of, bloom)| *of == column && bloom.lacks(value));
+    Ok(filter.may_find(&lacks))
 }
 
 /// The columns of a filter, with those of the file where they can be told by bounds.
@@ -213,6 +236,7 @@ mod tests {
     use std::sync::Arc;
 
     use arrow::array::{DictionaryArray, Float64Array, Int8Array, Int64Array, RecordBatch, StringArray};
+    use bytes::Bytes;
     use parquet::arrow::ArrowWriter;
     use parquet::file::metadata::ParquetMetaDataReader;
     use parquet::file::properties::WriterProperties;
@@ -294,7 +318,7 @@ mod tests {
         fn no_row_that_is_kept_is_left_out(rows in rows_of()) {
             let batch = batch(&rows);
             let (metadata, index, start, size) = written(&batch);
-            let indexed = with_index(&metadata, index, start, size).unwrap();
+            let indexed = with_index(&metadata, &Index { bytes: index, start }, size).unwrap();
             for text in FILTERS {
                 let filter = Filter::parse(text, &batch.schema()).unwrap();
                 let truth = filter.test(&batch).unwrap();
@@ -327,7 +351,7 @@ mod tests {
     fn groups_and_pages_that_cannot_hold_a_row_are_left_out() {
         let batch = counting();
         let (metadata, index, start, size) = written(&batch);
-        let indexed = with_index(&metadata, index, start, size).unwrap();
+        let indexed = with_index(&metadata, &Index { bytes: index, start }, size).unwrap();
         for (text, groups, rows) in [
             ("n < 10", vec![0], [16, 0, 0]),
             ("n = 79 OR n > 1000", vec![1], [0, 8, 0]),
@@ -356,7 +380,7 @@ mod tests {
             (index.clone(), start + 1),
             (Bytes::from(vec![0xff; index.len()]), start),
         ] {
-            let error = with_index(&metadata, index, start, size).unwrap_err();
+            let error = with_index(&metadata, &Index { bytes: index, start }, size).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::Damaged);
         }
     }

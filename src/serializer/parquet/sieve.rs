@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::metadata::ParquetMetaData;
 
+use super::bloom::Index;
 use super::group::Group;
 use super::parallel::Unit;
 use super::prune;
@@ -35,27 +36,43 @@ pub(super) struct Sieve {
 }
 
 impl Sieve {
-    /// The metadata with the page index, where there is one.
+    /// The bytes before the footer, where there are any, and the metadata with the page index that they hold.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if it is not what was written, or what the storage fails with.
-    pub(super) async fn with_index(&self, metadata: &Arc<ParquetMetaData>) -> Result<Arc<ParquetMetaData>> {
-        let Some((index, end)) = &self.index else { return Ok(metadata.clone()) };
+    pub(super) async fn with_index(
+        &self,
+        metadata: &Arc<ParquetMetaData>,
+    ) -> Result<(Option<Index>, Arc<ParquetMetaData>)> {
+        let Some((index, end)) = &self.index else { return Ok((None, metadata.clone())) };
         let start =
             end.checked_sub(index.size).ok_or_else(|| Error::damaged("the page index begins before the file"))?;
-        let bytes = self.source.read_section(index, *end, "page index").await?;
+        let index = Index { bytes: self.source.read_section(index, *end, "page index").await?, start };
         let size = self.source.part().size;
-        guarded(|| prune::with_index(metadata, bytes, start, size)).map(Arc::new)
+        let metadata = guarded(|| prune::with_index(metadata, &index, size))?;
+        Ok((Some(index), Arc::new(metadata)))
     }
 
-    /// The rows of a row group that may be wanted, as far as its pages' bounds tell.
+    /// The rows of a row group that may be wanted, as far as its bloom filters and its pages' bounds tell.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if the page index makes no sense.
-    pub(super) fn pages(&self, metadata: &ParquetMetaData, group: usize) -> Result<RowSelection> {
-        guarded(|| prune::rows(metadata, &self.schema, &self.filter, group))
+    /// [`ErrorKind::Damaged`](crate::ErrorKind::Damaged) if they make no sense.
+    pub(super) fn pages(
+        &self,
+        metadata: &ParquetMetaData,
+        index: Option<&Index>,
+        group: usize,
+    ) -> Result<RowSelection> {
+        guarded(|| {
+            if let Some(index) = index
+                && !prune::may_find(metadata, &self.schema, &self.filter, group, index)?
+            {
+                return Ok(RowSelection::default());
+            }
+            prune::rows(metadata, &self.schema, &self.filter, group)
+        })
     }
 
     /// The rows of `selection` that are wanted, or more.

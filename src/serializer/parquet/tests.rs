@@ -1,6 +1,6 @@
 //! The encoder, beside the library's own reader: what goes in comes out, and the same rows give the same file.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow::array::*;
 use arrow::compute::concat_batches;
@@ -13,35 +13,14 @@ use proptest::prelude::*;
 
 use super::encode::ParquetEncoder;
 use super::{Parquet, Preset};
-use crate::error::Result;
-use crate::serializer::{EncodedPart, Encoder, Output, Piece, Sink};
-
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Output for Kept {
-    fn bytes(&mut self, bytes: Bytes) -> Result<()> {
-        self.0.lock().unwrap().extend_from_slice(&bytes);
-        Ok(())
-    }
-
-    fn end_part(&mut self, _part: EncodedPart) -> Result<()> {
-        Ok(())
-    }
-}
+use crate::serializer::Piece;
+use crate::serializer::memory_file::MemoryFile;
 
 const MEMORY: usize = 64 * 1024 * 1024;
 
 fn encoded(batches: &[RecordBatch], parquet: &Parquet, memory: usize, threads: usize) -> Bytes {
-    let kept = Kept::default();
-    let mut sink = Sink::new(kept.clone());
-    let mut encoder = ParquetEncoder::try_new(&batches[0].schema(), parquet.compressing, memory, threads).unwrap();
-    for batch in batches {
-        encoder.write(Piece::Batch(batch.clone()), &mut sink).unwrap();
-    }
-    encoder.finish(&mut sink).unwrap();
-    let bytes = std::mem::take(&mut *kept.0.lock().unwrap());
-    bytes.into()
+    let encoder = ParquetEncoder::try_new(&batches[0].schema(), parquet, memory, threads).unwrap();
+    MemoryFile::written(encoder, batches.iter().cloned().map(Piece::Batch)).bytes
 }
 
 fn metadata(file: &Bytes) -> Arc<ParquetMetaData> {

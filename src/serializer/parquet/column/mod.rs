@@ -18,6 +18,8 @@ use std::ops::Range;
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, TimeUnit};
 use parquet::basic::{Encoding, Type};
+use parquet::bloom_filter::Sbbf;
+use parquet::errors::ParquetError;
 use parquet::schema::types::ColumnDescPtr;
 
 #[cfg(test)]
@@ -34,11 +36,13 @@ pub(super) use self::hybrid::{encode as encode_runs, presence as encode_presence
 pub(super) use self::pages::EncodedChunk;
 use self::pages::{Pages, Told};
 use self::value::Value;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A page has at most so many rows, and about so many bytes.
 const PAGE_ROWS: usize = 32 * 1024;
 const PAGE_BYTES: usize = 1024 * 1024;
+/// Of so many values that are not there, a bloom filter says that they may be.
+const FALSE_POSITIVES: f64 = 0.01;
 /// A chunk that takes so much more or less for each row than the one that was chosen for is chosen for anew.
 const DRIFT: f64 = 1.25;
 
@@ -48,6 +52,8 @@ pub(super) struct ColumnEncoder {
     descriptor: ColumnDescPtr,
     taste: Taste,
     indexed: bool,
+    /// Whether a bloom filter of each group's values is made.
+    bloom: bool,
     chosen: Option<Chosen>,
     /// Whether a dictionary is still worth a thought.
     dictionary: bool,
@@ -67,7 +73,7 @@ impl ColumnEncoder {
         data_type: &DataType,
         descriptor: &ColumnDescPtr,
         taste: &Taste,
-        indexed: bool,
+        (indexed, bloom): (bool, bool),
     ) -> Option<Self> {
         let flat = descriptor.max_rep_level() == 0 && descriptor.max_def_level() <= 1;
         let known = flat && flat_type(data_type) == Some(descriptor.physical_type());
@@ -76,6 +82,7 @@ impl ColumnEncoder {
             descriptor: descriptor.clone(),
             taste: taste.clone(),
             indexed,
+            bloom,
             chosen: None,
             dictionary: true,
             told: None,
@@ -143,11 +150,14 @@ impl ColumnEncoder {
             self.dictionary = chunk.is_some();
         }
         let fits = chunk.is_some();
-        let chunk = match (chunk, choice.layout) {
+        let mut chunk = match (chunk, choice.layout) {
             (Some(chunk), _) => chunk,
             (None, Layout::Values(encoding)) => one_by_one(&leaf, pages(choice.compression), encoding, codecs)?,
             (None, Layout::Dictionary) => one_by_one(&leaf, pages(choice.otherwise.1), choice.otherwise.0, codecs)?,
         };
+        if self.bloom {
+            chunk.close.bloom_filter = Some(bloom_filter(&leaf)?);
+        }
         self.told.get_or_insert_with(|| choice.clone());
         let row_bytes = chunk.close.bytes_written as f64 / leaf.rows().max(1) as f64;
         let drifted = expected.is_some_and(|expected| row_bytes > expected * DRIFT || row_bytes * DRIFT < expected);
@@ -174,6 +184,20 @@ pub(super) fn flat_type(data_type: &DataType) -> Option<Type> {
         DataType::Binary | DataType::LargeBinary | DataType::BinaryView => Type::BYTE_ARRAY,
         _ => return None,
     })
+}
+
+/// Of all values of a group.
+fn bloom_filter<V: Value>(leaf: &Leaf<'_, V>) -> Result<Sbbf> {
+    let refused = |error: ParquetError| Error::internal(format!("there is no such bloom filter: {error}"));
+    let mut bloom = Sbbf::new_with_ndv_fpp(leaf.rows() as u64, FALSE_POSITIVES).map_err(refused)?;
+    let mut values = Vec::new();
+    for start in (0..leaf.rows()).step_by(PAGE_ROWS) {
+        leaf.values(start..(start + PAGE_ROWS).min(leaf.rows()), &mut values);
+        values.iter().for_each(|value| value.enter(&mut bloom));
+    }
+    // How many of them are distinct is only known now.
+    bloom.fold_to_target_fpp(FALSE_POSITIVES);
+    Ok(bloom)
 }
 
 /// The next page's rows, from `start` on; `values` holds theirs afterwards.

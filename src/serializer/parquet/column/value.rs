@@ -1,6 +1,7 @@
 //! The values that a column chunk holds, as far as encoding them differs from type to type.
 
 use parquet::basic::{Encoding, Type};
+use parquet::bloom_filter::Sbbf;
 use parquet::data_type::ByteArray;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
@@ -50,6 +51,9 @@ pub(super) trait Value: Copy {
 
     /// Statistics of a chunk.
     fn statistics(bounds: Option<(Self, Self)>, nulls: u64) -> Statistics;
+
+    /// Tells a bloom filter that it is there.
+    fn enter(self, bloom: &mut Sbbf);
 }
 
 macro_rules! fixed {
@@ -100,6 +104,10 @@ macro_rules! fixed {
                     Some(nulls),
                     false,
                 )
+            }
+
+            fn enter(self, bloom: &mut Sbbf) {
+                bloom.insert(&(self as $as));
             }
         }
     };
@@ -265,6 +273,10 @@ impl Value for &[u8] {
         let lower = least.map(|least| ByteArray::from(cut(least).to_vec()));
         let statistics = ValueStatistics::new(lower, upper.map(ByteArray::from), None, Some(nulls), false);
         Statistics::ByteArray(statistics.with_min_is_exact(least_exact).with_max_is_exact(greatest_exact))
+    }
+
+    fn enter(self, bloom: &mut Sbbf) {
+        bloom.insert(self);
     }
 }
 
