@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,15 +47,20 @@ class Parquet:
 
     `compression` is `auto` (chosen for each column), `zstd`, `gzip`, `snappy`, `lz4`, or `none` (also as None); `level`
     goes from 1 to 22 for zstd and from 0 to 9 for gzip, and is the codec's default where None. `preset` is `fast`,
-    `default` or `small`: whether time or bytes are more dear. The store checks all three.
+    `default` or `small`: whether time or bytes are more dear. Of the columns named in `bloom_filters`, each row group
+    says which values it does not hold: worth its bytes where rows are looked up by keys that come in no order. The
+    store checks all of them.
 
     >>> Parquet(preset="small").descriptor()
     {'type': 'parquet', 'preset': 'small'}
+    >>> Parquet(bloom_filters=["order"]).descriptor()
+    {'type': 'parquet', 'bloom_filters': ['order']}
     """
 
     compression: str | None = "auto"
     level: int | None = None
     preset: str = "default"
+    bloom_filters: Sequence[str] = ()
     type_name: ClassVar[str] = "parquet"
 
     def __post_init__(self) -> None:
@@ -64,14 +69,24 @@ class Parquet:
             raise InvalidInputError(
                 f"serializer `parquet`: `preset` is {show(self.preset)}", hint="the presets are fast, default and small"
             )
+        columns: object = () if self.bloom_filters is None else self.bloom_filters
+        named = isinstance(columns, list | tuple) and all(type(column) is str for column in columns)
+        if not isinstance(columns, list | tuple) or not named:
+            raise InvalidInputError(
+                f"serializer `parquet`: `bloom_filters` is {show(columns)}", hint="give a list of names of columns"
+            )
+        # A tuple is equal to another with the same names, and can be hashed.
+        object.__setattr__(self, "bloom_filters", tuple(columns))
 
     def descriptor(self) -> dict[str, Any]:
         """Name and settings: `{"type": "parquet", "compression": "zstd", "level": 1}`."""
         preset = {} if self.preset == "default" else {"preset": self.preset}
+        blooms = {"bloom_filters": list(self.bloom_filters)} if self.bloom_filters else {}
         codec = "zstd" if self.compression == "auto" and self.level is not None else self.compression
         if codec == "auto":
-            return {"type": "parquet", **preset}
-        return {"type": "parquet", **preset, **_codec_settings("compression", codec, self.level, _DEFAULT_LEVELS)}
+            return {"type": "parquet", **preset, **blooms}
+        settings = _codec_settings("compression", codec, self.level, _DEFAULT_LEVELS)
+        return {"type": "parquet", **preset, **settings, **blooms}
 
 
 @dataclass(frozen=True)
@@ -363,7 +378,7 @@ def _from_descriptor(descriptor: Mapping[str, Any]) -> Any:
     if name == "compressed" and "inner" not in settings:
         raise InvalidInputError("serializer `compressed`: `inner` is missing", hint="give the descriptor of another")
     known: dict[str, tuple[Any, tuple[str, ...]]] = {
-        "parquet": (Parquet, ("preset", "compression", "level")),
+        "parquet": (Parquet, ("preset", "compression", "level", "bloom_filters")),
         "arrow": (Arrow, ("compression", "level")),
         "json": (Json, ()),
         "bytes": (Bytes, ("media_type",)),

@@ -121,6 +121,15 @@ def test_instances_have_the_descriptors_of_the_core(instance: Any, text: str, de
         assert resolve(form) == CoreChoice(descriptor, choice.holds)
 
 
+def test_bloom_filters_have_no_short_form() -> None:
+    descriptor = {"type": "parquet", "compression": "lz4", "bloom_filters": ["a", "b"]}
+    choice = resolve(Parquet("lz4", bloom_filters=["a", "b"]))
+    assert choice == resolve(descriptor) == resolve(json.dumps(descriptor, separators=(",", ":")))
+    for wrong in ["a", [1], 5]:
+        with pytest.raises(InvalidInputError, match="bloom_filters"):
+            Parquet(bloom_filters=wrong)  # type: ignore[arg-type]
+
+
 def test_what_a_choice_holds() -> None:
     for given_as, holds in [
         ("parquet/zstd(3)", "parquet"),
@@ -140,8 +149,9 @@ def test_what_a_choice_holds() -> None:
 def test_instances_are_values() -> None:
     assert Parquet("zstd", 3) == Parquet("zstd", level=3) != Parquet("zstd", 4)
     assert len({Json(), Json(), Json("orjson"), Pickle(), Arrow()}) == 4
+    assert Parquet(bloom_filters=["a"]) == Parquet(bloom_filters=("a",)) != Parquet()
     assert Compressed("json") == Compressed(Json()) == Compressed({"type": "json"})
-    assert repr(Parquet("zstd", 3)) == "Parquet(compression='zstd', level=3, preset='default')"
+    assert repr(Parquet("zstd", 3)) == "Parquet(compression='zstd', level=3, preset='default', bloom_filters=())"
     assert repr(Compressed("json")) == "Compressed(inner=Json(lib='json'), codec='zstd', level=None)"
     instances: list[Any] = [Parquet(), Pickle("dill"), Compressed(Arrow("lz4"), "xz", 3)]
     for instance in instances:

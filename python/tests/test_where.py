@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import json
 import pathlib
 import pickle
+import urllib.parse
 from decimal import Decimal
 
 import duckdb
@@ -16,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from coldframe import ResultReference, Store
+from coldframe import Parquet, ResultReference, Store
 from coldframe.errors import ColumnNotFoundError, InvalidInputError, UnsupportedError
 
 FLIGHTS = pathlib.Path(__file__).parents[2] / "fixtures" / "flights.parquet"
@@ -181,3 +183,20 @@ def test_mistakes_are_told(shared_store: Store) -> None:
         reference.scan(where=5)  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="where: this result is no table"):
         shared_store.get(shared_store.put("where/json", {"a": 1}), where="a = 1")
+
+
+def test_bloom_filters_change_nothing_but_the_bytes_that_are_read(shared_store: Store, table: pa.Table) -> None:
+    plain = shared_store.put("where/plain", table, serializer="parquet")
+    blooms = Parquet(bloom_filters=["tailnum", "flight"])
+    reference = shared_store.put("where/blooms", table, serializer=blooms)
+    assert reference.size > plain.size
+    for where in ["tailnum = 'N14228'", "tailnum = 'N1422'", "flight IN (1545, -3)", "NOT (flight = 1545) AND day = 3"]:
+        expected = shared_store.scan(plain, where=where).to_arrow()
+        assert shared_store.scan(reference, where=where).to_arrow().equals(expected)
+    assert shared_store.url is not None
+    folder = pathlib.Path(urllib.parse.unquote(shared_store.url.removeprefix("file://")))
+    file = folder / json.loads(reference.json())["parts"][0]["path"]
+    found = duckdb.sql(f"SELECT count(*) FROM read_parquet('{file}') WHERE tailnum = 'N14228'").fetchall()
+    assert found == [(table.filter(pc.field("tailnum") == "N14228").num_rows,)]
+    with pytest.raises(InvalidInputError, match="no column `nowhere`"):
+        shared_store.put("where/none", table, serializer=Parquet(bloom_filters=["nowhere"]))
