@@ -28,7 +28,10 @@ pub(super) fn unpack_wide(bytes: &[u8], width: u32, values: &mut [u64; PACK]) {
     }
 }
 
-fn unpack_with<T>(unpack: fn(&[u8], &mut [T; PACK]), bytes: &[u8], width: u32, values: &mut [T; PACK]) {
+/// Takes one pack apart.
+type Unpack<T> = fn(&[u8], &mut [T; PACK]);
+
+fn unpack_with<T>(unpack: Unpack<T>, bytes: &[u8], width: u32, values: &mut [T; PACK]) {
     match bytes.get(..pack_bytes(width)) {
         Some(bytes) => unpack(bytes, values),
         None => {
@@ -45,8 +48,8 @@ macro_rules! by_width {
     ($type:ty, $($width:literal)*) => { [$(narrow::<$width, $type>),*] };
 }
 
-const NARROW: [fn(&[u8], &mut [u32; PACK]); 33] = by_width!(u32);
-const WIDENED: [fn(&[u8], &mut [u64; PACK]); 33] = by_width!(u64);
+const NARROW: [Unpack<u32>; 33] = by_width!(u32);
+const WIDENED: [Unpack<u64>; 33] = by_width!(u64);
 
 fn narrow<const WIDTH: usize, T: From<u32>>(bytes: &[u8], values: &mut [T; PACK]) {
     let mut words = [0_u32; 32];

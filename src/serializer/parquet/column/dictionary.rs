@@ -58,43 +58,69 @@ bits! {
 const DIRECT: u64 = 1 << 16;
 const EMPTY: u32 = u32::MAX;
 
+/// Where values are in a dictionary, by their hashes.
+#[derive(Default)]
+struct Places(Vec<u32>);
+
+impl Places {
+    /// The place of a value; if none of those `known` is the `same`, it is entered behind them, and there is none.
+    fn find(
+        &mut self,
+        hash: u64,
+        known: usize,
+        same: impl Fn(usize) -> bool,
+        hash_of: impl Fn(usize) -> u64,
+    ) -> Option<u32> {
+        if (known + 1) * 2 > self.0.len() {
+            self.0 = vec![EMPTY; (self.0.len() * 2).max(256)];
+            (0..known).for_each(|place| self.settle(hash_of(place), place as u32));
+        }
+        let mask = self.0.len() - 1;
+        let mut slot = hash as usize & mask;
+        while let Some(taken) = self.0.get_mut(slot) {
+            match *taken {
+                EMPTY => {
+                    *taken = known as u32;
+                    return None;
+                }
+                place if same(place as usize) => return Some(place),
+                _ => slot = (slot + 1) & mask,
+            }
+        }
+        None
+    }
+
+    /// Puts a place that is not there where its hash belongs.
+    fn settle(&mut self, hash: u64, place: u32) {
+        let mask = self.0.len() - 1;
+        let mut slot = hash as usize & mask;
+        while let Some(taken) = self.0.get_mut(slot) {
+            if *taken == EMPTY {
+                *taken = place;
+                return;
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+}
+
 /// The dictionary of values of a fixed width.
 pub(super) struct FixedBuilder<V> {
     values: Vec<V>,
     direct: Option<(V, Vec<u32>)>,
-    table: Vec<u32>,
+    table: Places,
 }
 
 impl<V: Bits> FixedBuilder<V> {
     fn find(&mut self, value: V) -> u32 {
-        if (self.values.len() + 1) * 2 > self.table.len() {
-            self.grow();
-        }
-        let (bits, mask) = (value.bits(), self.table.len() - 1);
-        let mut slot = spread(bits) as usize & mask;
-        loop {
-            match self.table.get(slot).copied() {
-                None | Some(EMPTY) => break,
-                Some(place) if self.values.get(place as usize).is_some_and(|known| known.bits() == bits) => {
-                    return place;
-                }
-                Some(_) => slot = (slot + 1) & mask,
-            }
-        }
-        let place = self.values.len() as u32;
-        self.values.push(value);
-        if let Some(empty) = self.table.get_mut(slot) {
-            *empty = place;
-        }
-        place
-    }
-
-    fn grow(&mut self) {
-        let size = (self.table.len() * 2).max(256);
-        self.table = vec![EMPTY; size];
-        for (place, value) in self.values.iter().enumerate() {
-            settle(&mut self.table, spread(value.bits()), place as u32);
-        }
+        let (bits, known) = (value.bits(), &self.values);
+        let same = |place: usize| known.get(place).is_some_and(|known| known.bits() == bits);
+        let hash_of = |place: usize| known.get(place).map_or(0, |known| spread(known.bits()));
+        let found = self.table.find(spread(bits), known.len(), same, hash_of);
+        found.unwrap_or_else(|| {
+            self.values.push(value);
+            self.values.len() as u32 - 1
+        })
     }
 }
 
@@ -104,26 +130,13 @@ fn spread(bits: u64) -> u64 {
     (mixed >> 64) as u64 ^ mixed as u64
 }
 
-/// Puts a place that is not in the table into it.
-fn settle(table: &mut [u32], hash: u64, place: u32) {
-    let mask = table.len() - 1;
-    let mut slot = hash as usize & mask;
-    while let Some(taken) = table.get_mut(slot) {
-        if *taken == EMPTY {
-            *taken = place;
-            return;
-        }
-        slot = (slot + 1) & mask;
-    }
-}
-
 impl<V: Bits> Builder<V> for FixedBuilder<V> {
     fn new(bounds: Option<(V, V)>) -> Self {
         let direct = bounds.and_then(|(least, greatest)| {
             let range = greatest.above_least(least).filter(|range| *range < DIRECT)?;
             Some((least, vec![EMPTY; range as usize + 1]))
         });
-        Self { values: Vec::new(), direct, table: Vec::new() }
+        Self { values: Vec::new(), direct, table: Places::default() }
     }
 
     fn places(&mut self, values: &[V], places: &mut Vec<u32>) {
@@ -167,53 +180,40 @@ impl<V: Bits> Builder<V> for FixedBuilder<V> {
 /// The dictionary of texts and binary values.
 #[derive(Default)]
 pub(super) struct BytesBuilder {
+    known: KnownBytes,
+    table: Places,
+}
+
+#[derive(Default)]
+struct KnownBytes {
     /// All values, one behind the other.
     bytes: Vec<u8>,
     /// Where each ends.
     ends: Vec<usize>,
     hashes: Vec<u64>,
-    table: Vec<u32>,
 }
 
-impl BytesBuilder {
+impl KnownBytes {
     fn value(&self, place: usize) -> &[u8] {
         let start = place.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
         self.ends.get(place).and_then(|end| self.bytes.get(start..*end)).unwrap_or_default()
     }
 
-    fn find(&mut self, value: &[u8]) -> u32 {
-        if (self.ends.len() + 1) * 2 > self.table.len() {
-            self.grow();
-        }
-        let (hash, mask) = (hash(value), self.table.len() - 1);
-        let mut slot = hash as usize & mask;
-        loop {
-            match self.table.get(slot).copied() {
-                None | Some(EMPTY) => break,
-                Some(place)
-                    if self.hashes.get(place as usize) == Some(&hash) && self.value(place as usize) == value =>
-                {
-                    return place;
-                }
-                Some(_) => slot = (slot + 1) & mask,
-            }
-        }
-        let place = self.ends.len() as u32;
+    fn push(&mut self, value: &[u8], hash: u64) -> u32 {
         self.bytes.extend_from_slice(value);
         self.ends.push(self.bytes.len());
         self.hashes.push(hash);
-        if let Some(empty) = self.table.get_mut(slot) {
-            *empty = place;
-        }
-        place
+        self.ends.len() as u32 - 1
     }
+}
 
-    fn grow(&mut self) {
-        let size = (self.table.len() * 2).max(256);
-        self.table = vec![EMPTY; size];
-        for (place, hash) in self.hashes.iter().enumerate() {
-            settle(&mut self.table, *hash, place as u32);
-        }
+impl BytesBuilder {
+    fn find(&mut self, value: &[u8]) -> u32 {
+        let (hash, known) = (hash(value), &self.known);
+        let hash_of = |place: usize| known.hashes.get(place).copied().unwrap_or_default();
+        let same = |place: usize| hash_of(place) == hash && known.value(place) == value;
+        let found = self.table.find(hash, known.ends.len(), same, hash_of);
+        found.unwrap_or_else(|| self.known.push(value, hash))
     }
 }
 
@@ -253,15 +253,15 @@ impl<'a> Builder<&'a [u8]> for BytesBuilder {
     }
 
     fn len(&self) -> usize {
-        self.ends.len()
+        self.known.ends.len()
     }
 
     fn bytes(&self) -> usize {
-        self.bytes.len() + 4 * self.ends.len()
+        self.known.bytes.len() + 4 * self.known.ends.len()
     }
 
     fn plain(&self, out: &mut Vec<u8>) {
-        let values: Vec<&[u8]> = (0..self.ends.len()).map(|place| self.value(place)).collect();
+        let values: Vec<&[u8]> = (0..self.len()).map(|place| self.known.value(place)).collect();
         <&[u8]>::plain(&values, out);
     }
 }
