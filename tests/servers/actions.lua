@@ -6,6 +6,7 @@ core.register_action("generation", { "http-res" }, function(transaction)
     end
 end)
 
+local far = tonumber(os.getenv("COLDFRAME_TEST_FAR_MILLISECONDS") or "50")
 core.register_action("far", { "http-req" }, function()
-    core.msleep(50)
+    core.msleep(far)
 end)
