@@ -23,7 +23,8 @@ const view = new DataView(new ArrayBuffer(8))
 const bothHalves = (digest) => step(step(digest, view.getUint32(0, true)), view.getUint32(4, true))
 
 function integer(digest, value) {
-  view.setBigInt64(0, BigInt.asIntN(64, BigInt(value)), true)
+  if (typeof value === 'number') return step(step(digest, value % 2 ** 32), Math.floor(value / 2 ** 32))
+  view.setBigUint64(0, value, true)
   return bothHalves(digest)
 }
 

@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::*;
-use arrow::datatypes::*;
 
 /// Several pages of each column, and several row groups where the memory is small.
 pub(crate) const ROWS: i64 = 100_000;
@@ -15,8 +14,8 @@ const GAP: Range<i64> = 30_000..70_000;
 /// From here on, some columns hold something else: what was chosen for the first rows no longer suits.
 const TURN: i64 = 60_000;
 
-/// Rows of the table. Its schema is of three readers' types at least; `odd_types` adds those that some give otherwise.
-pub(crate) fn rows(rows: Range<i64>, odd_types: bool) -> RecordBatch {
+/// Rows of the table.
+pub(crate) fn rows(rows: Range<i64>) -> RecordBatch {
     let mut columns = Columns { rows, found: Vec::new() };
     columns.integers();
     columns.integers_with_nulls();
@@ -25,9 +24,7 @@ pub(crate) fn rows(rows: Range<i64>, odd_types: bool) -> RecordBatch {
     columns.decimals();
     columns.texts();
     columns.bytes();
-    if odd_types {
-        columns.odd_types();
-    }
+    columns.rare_types();
     RecordBatch::try_from_iter_with_nullable(columns.found).unwrap()
 }
 
@@ -162,6 +159,9 @@ impl Columns {
         add("balance", 18, 3, &|row| i128::from(row) * 12_345 - 600_000_000);
         add("random decimal", 15, 4, &|row| i128::from(below(row, 41, 1 << 40)) - (1 << 39));
         add("wide decimal", 38, 10, &|row| i128::from(below(row, 42, 1 << 40)) - (1 << 39));
+        let rows = usize::try_from(self.rows.end - self.rows.start).unwrap();
+        let nothing = Decimal128Array::new_null(rows).with_precision_and_scale(38, 10).unwrap();
+        self.add("all null wide decimal", nothing);
     }
 
     fn texts(&mut self) {
@@ -191,7 +191,7 @@ impl Columns {
         self.whole::<BinaryArray, _>("few blobs", |row| mixed(row % 20, 62).to_le_bytes());
     }
 
-    fn odd_types(&mut self) {
+    fn rare_types(&mut self) {
         let word = |row, of| format!("{:016x} long enough for no inline view", mixed(row, of));
         self.some::<LargeStringArray, _>("large text", move |row| (row % 6 != 0).then(|| word(row, 70)));
         self.some::<StringViewArray, _>("text view", move |row| (row % 6 != 0).then(|| word(row % 900, 71)));
