@@ -92,10 +92,10 @@ async fn how_the_rows_came_in_batches_does_not_matter() {
         for serializer in ["parquet", "parquet(fast)", "parquet(small)"] {
             let whole = store.put("table", &table).serializer(serializer).await.unwrap();
             assert_comes_back(&store, &whole, &table, serializer).await;
-            for lengths in [&[1_000][..], &[8_192], &[7, 40_000, 1, 0, 4_999]] {
+            for lengths in [&[1_000][..], &[7, 40_000, 1, 0, 4_999]] {
                 let how = format!("{serializer}, {budget} bytes, batches of {lengths:?} rows");
                 let reference = store.put("table", cut(&table, lengths)).serializer(serializer).await.unwrap();
-                let checksum = |of: &ResultReference| of.written().unwrap().parts[0].checksum.clone();
+                let checksum = |of: &ResultReference| of.written().unwrap().parts[0].checksum;
                 assert_eq!(checksum(&reference), checksum(&whole), "{how}");
             }
         }
