@@ -26,7 +26,7 @@ use coldframe::{Batches, Literal, NoResult, ResultLiteral, ResultRecord, ResultR
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+pub(crate) type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const PYTHON: &str = "COLDFRAME_TEST_PYTHON";
 const NODE_MODULES: &str = "COLDFRAME_TEST_NODE_MODULES";
@@ -268,20 +268,20 @@ async fn snippets_of_all_kinds(folder: &Path) -> Outcome<Vec<(Snippet, usize, i6
 }
 
 /// A program outside, and the folder of its scripts.
-struct Program(OsString);
+pub(crate) struct Program(OsString);
 
 impl Program {
-    fn python() -> Option<Self> {
+    pub(crate) fn python() -> Option<Self> {
         Some(Self(variable(PYTHON)?))
     }
 
     /// Node, and the folder where its modules lie.
-    fn node() -> Option<(Self, OsString)> {
+    pub(crate) fn node() -> Option<(Self, OsString)> {
         Some((Self("node".into()), variable(NODE_MODULES)?))
     }
 
     /// Runs a script of `tests/interop` to its end; gives what it printed.
-    fn run(&self, script: &str, arguments: impl IntoIterator<Item = OsString>) -> Outcome<String> {
+    pub(crate) fn run(&self, script: &str, arguments: impl IntoIterator<Item = OsString>) -> Outcome<String> {
         let output = Command::new(&self.0)
             .arg(project("tests/interop").join(script))
             .args(arguments)
@@ -320,13 +320,13 @@ fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-async fn open(folder: &Path) -> Outcome<ResultStore> {
+pub(crate) async fn open(folder: &Path) -> Outcome<ResultStore> {
     let root = folder.join("store");
     Ok(ResultStore::open(root.to_str().ok_or("the folder's name is not UTF-8")?).await?)
 }
 
 /// The one data file of a reference, by its path alone.
-fn only_file(folder: &Path, reference: &ResultReference) -> Outcome<PathBuf> {
+pub(crate) fn only_file(folder: &Path, reference: &ResultReference) -> Outcome<PathBuf> {
     let parts = &reference.written().ok_or("the reference is not a full one")?.parts;
     assert_eq!(parts.len(), 1, "{reference} has {} parts", parts.len());
     let file = folder.join("store").join(&parts[0].path);
@@ -334,13 +334,13 @@ fn only_file(folder: &Path, reference: &ResultReference) -> Outcome<PathBuf> {
     Ok(file)
 }
 
-fn write_json(folder: &Path, name: &str, value: &Value) -> Outcome<OsString> {
+pub(crate) fn write_json(folder: &Path, name: &str, value: &Value) -> Outcome<OsString> {
     let file = folder.join(name);
     std::fs::write(&file, value.to_string())?;
     Ok(file.into())
 }
 
-fn write_arrow(file: &Path, batch: &RecordBatch) -> Outcome {
+pub(crate) fn write_arrow(file: &Path, batch: &RecordBatch) -> Outcome {
     let mut writer = FileWriter::try_new(File::create(file)?, batch.schema_ref())?;
     writer.write(batch)?;
     Ok(writer.finish()?)

@@ -18,6 +18,7 @@ mod counting;
 mod dictionaries;
 mod dictionary_values;
 mod disk_cache;
+mod encodings;
 mod faults;
 mod faulty;
 mod filters;
