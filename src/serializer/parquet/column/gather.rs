@@ -61,6 +61,12 @@ impl<'a, V> Leaf<'a, V> {
         self.rows
     }
 
+    /// Whether a row is not null.
+    pub(super) fn has_values(&self) -> bool {
+        let values = |piece: &Piece<'_>| piece.array.len() - piece.nulls.as_ref().map_or(0, NullBuffer::null_count);
+        self.pieces.iter().any(|piece| values(piece) > 0)
+    }
+
     /// Replaces `values` with those of these rows, without the nulls.
     pub(super) fn values(&self, rows: Range<usize>, values: &mut Vec<V>) {
         values.clear();

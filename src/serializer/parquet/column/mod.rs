@@ -145,7 +145,8 @@ impl ColumnEncoder {
         };
         let pages = |compression| Pages::new(self.descriptor.clone(), compression, self.indexed);
         let mut chunk = None;
-        if choice.layout == Layout::Dictionary {
+        // The dictionary of no values is a page without bytes, and some readers take no compressed block of none.
+        if choice.layout == Layout::Dictionary && leaf.has_values() {
             chunk = by_dictionary(&leaf, pages(choice.compression), codecs)?;
             self.dictionary = chunk.is_some();
         }
