@@ -85,6 +85,8 @@ def imported(modules: Iterable[str]) -> float:
 def alone(script: str, step: Any) -> dict[str, Any]:
     """What `script` found in a process of its own, told what to do by `STEP`; it ends with `tell`."""
     environment = os.environ | {STEP: json.dumps(step)}
+    # Modules that are compiled anew would be counted in the first call, which no installed package needs.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1])
