@@ -48,6 +48,7 @@ pub use self::bytes::RawBytes;
 pub use self::compressed::{Codec, Compressed};
 pub use self::guard::{guarded, is_guarded};
 pub use self::json::JsonText;
+pub(crate) use self::parallel::cores;
 pub use self::parquet::{Parquet, Preset};
 pub use self::registry::{Factory, IntoSerializer, Registry, SerializerChoice};
 pub use self::sink::{EncodedPart, Ending, Output, Sink};

@@ -1,13 +1,14 @@
 //! Work on all cores, whose results come in the order of the work.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// How many threads this machine runs at once.
-pub(super) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// How many threads this machine runs at once. Asked for once: the answer lies in files of the system.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 /// The results of `work` for each of `jobs`, in their order, worked out on `threads` threads. Each thread has a `tool`

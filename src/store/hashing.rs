@@ -15,6 +15,7 @@ use tokio::task::spawn_blocking;
 
 use crate::error::{Error, Result};
 use crate::fingerprint::{ColumnFingerprint, Fingerprint, of_columns};
+use crate::serializer::cores;
 use crate::value::Batches;
 
 /// Hashing is many times as fast as encoding: one thread keeps up with so many encoders.
@@ -27,8 +28,7 @@ pub(super) struct Lanes(Vec<mpsc::Sender<RecordBatch>>);
 impl Lanes {
     /// Starts the threads; the future gives the fingerprint of all batches that were taken.
     pub(super) fn start(schema: &Schema) -> (Self, impl Future<Output = Result<Fingerprint>> + use<>) {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let lanes = (threads / ENCODERS_A_LANE).min(schema.fields().len()).clamp(1, MOST_LANES);
+        let lanes = (cores() / ENCODERS_A_LANE).min(schema.fields().len()).clamp(1, MOST_LANES);
         Self::of(schema, lanes)
     }
 

@@ -27,8 +27,7 @@ use ::arrow::ipc::writer::{DictionaryHandling, IpcWriteOptions};
 use async_trait::async_trait;
 
 use self::compress::Codec;
-use super::parallel::cores;
-use super::{Encoder, Readable, Serializer, Source, wrong_shape};
+use super::{Encoder, Readable, Serializer, Source, cores, wrong_shape};
 use crate::error::{Error, Result};
 use crate::reference::Descriptor;
 use crate::value::Shape;

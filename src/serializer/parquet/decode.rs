@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::query::Filter;
 use crate::serializer::ahead::{AHEAD_SHARE, Step};
 use crate::serializer::{
-    CheckedSource, ColumnStatistics, ReadPlan, Source, TableReader, guarded, read_range, read_section,
+    CheckedSource, ColumnStatistics, ReadPlan, Source, TableReader, cores, guarded, read_range, read_section,
 };
 
 /// The four bytes that a Parquet file begins and ends with.
@@ -78,8 +78,7 @@ impl ParquetTable {
         let rows =
             rows.ok_or_else(|| Error::damaged("the Parquet file has another number of rows than was written"))?;
         let source = Arc::new(CheckedSource::new(source, &runs, extents.as_ref())?);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self { source, metadata, schema, rows, dictionaries, memory, threads })
+        Ok(Self { source, metadata, schema, rows, dictionaries, memory, threads: cores() })
     }
 
     /// The dictionaries of the planned columns, column by column.

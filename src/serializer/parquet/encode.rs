@@ -38,6 +38,8 @@ const GROUP_ROWS: usize = 1024 * 1024;
 const PART_CHUNKS: usize = 30_000;
 /// Above so many columns, statistics are kept by column chunk only, and there is no page index.
 const PAGE_INDEX_COLUMNS: usize = 1_000;
+/// What is less is encoded sooner than another thread begins.
+const ALONE_BYTES: usize = 256 * 1024;
 /// A block of a bloom filter.
 const BLOCK_BYTES: usize = 32;
 /// Such a share of the memory budget is for the bloom filters of a part.
@@ -178,7 +180,8 @@ impl ParquetEncoder {
         if self.columns.is_empty() || gathered.rows == 0 {
             return Ok(());
         }
-        let encoded = encode_columns(&self.columns, &plain, &gathered.batches, self.threads)?;
+        let threads = if gathered.bytes < ALONE_BYTES { 1 } else { self.threads };
+        let encoded = encode_columns(&self.columns, &plain, &gathered.batches, threads)?;
         drop(gathered);
         let Some(part) = self.part.as_mut() else { return Err(Error::internal("a part closed by itself")) };
         part.chunks += self.leaves;

@@ -42,7 +42,7 @@ use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use serde_json::Value as Json;
 
 use self::column::Taste;
-use super::{Encoder, Readable, Serializer, Source, wrong_shape};
+use super::{Encoder, Readable, Serializer, Source, cores, wrong_shape};
 use crate::error::{Error, Result};
 use crate::reference::Descriptor;
 use crate::value::Shape;
@@ -263,10 +263,7 @@ impl Serializer for Parquet {
     fn encoder(&self, shape: &Shape, memory: usize) -> Result<Box<dyn Encoder>> {
         self.check(shape)?;
         match shape {
-            Shape::Table(schema) => {
-                let threads = std::thread::available_parallelism().map_or(1, usize::from);
-                Ok(Box::new(encode::ParquetEncoder::try_new(schema, self, memory, threads)?))
-            }
+            Shape::Table(schema) => Ok(Box::new(encode::ParquetEncoder::try_new(schema, self, memory, cores())?)),
             other => Err(wrong_shape("parquet", "tables", other, "use `json` or `bytes`")),
         }
     }
