@@ -247,10 +247,10 @@ impl<T: ByteArrayType> Values for Texts<T> {
             let array = GenericByteArray::<T>::try_new(offsets, bytes, nulls);
             return Ok(Arc::new(array.map_err(misfit)?));
         }
-        #[expect(
-            unsafe_code,
-            reason = "every value was found to be text when it was taken, and every offset is one's end"
-        )]
+        // SAFETY: the bytes are values of dictionaries and pages, one behind the other, each of which was found to be UTF-8
+        // by itself before it was taken; where taking one failed, the error was returned and this is not reached. The
+        // offsets are 0 and the ends of these values in their order, that before it for a null, and fit their type.
+        #[expect(unsafe_code, reason = "every value was found to be text when it was taken")]
         let array = unsafe { GenericByteArray::<T>::new_unchecked(offsets, bytes, nulls) };
         Ok(Arc::new(array))
     }
