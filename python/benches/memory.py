@@ -2,7 +2,7 @@
 
     python benches/memory.py [FOLDER] [CASE…]
 
-Cases: pandas, strings, arrow, reader, lazy. `FOLDER` needs some gigabytes.
+Cases: pandas, strings, arrow, reader, reader of 1 GB, reader of 10 GB, lazy. `FOLDER` needs some gigabytes.
 """
 
 from __future__ import annotations
@@ -145,6 +145,8 @@ CASES: dict[str, Callable[[str], None]] = {
     "strings": lambda folder: pandas_case(folder, texts, 20_000_000, "parquet"),
     "arrow": lambda folder: pandas_case(folder, numbers, 16_000_000, "arrow"),
     "reader": lambda folder: reader_case(folder, 312_500_000),
+    "reader of 1 GB": lambda folder: reader_case(folder, 62_500_000),
+    "reader of 10 GB": lambda folder: reader_case(folder, 625_000_000),
     "lazy": lambda folder: lazy_case(folder, 312_500_000),
     "prepare": lambda folder: prepare(folder, 312_500_000),
 }
