@@ -74,6 +74,14 @@ def missing(modules: Iterable[str]) -> list[str]:
     return [top for top in tops if importlib.util.find_spec(top) is None]
 
 
+def left_out(name: str, modules: Iterable[str]) -> bool:
+    """Whether something that it needs is not installed; says so."""
+    absent = missing(modules)
+    if absent:
+        print(f"Left out: {name}, for want of {', '.join(absent)}.")
+    return bool(absent)
+
+
 def imported(modules: Iterable[str]) -> float:
     """Imports them, and says how many seconds that took."""
     began = time.perf_counter()

@@ -34,8 +34,8 @@ from measuring import (
     STEP,
     alone,
     imported,
+    left_out,
     measured,
-    missing,
     note,
     print_machine,
     print_table,
@@ -202,16 +202,9 @@ def print_others(found: Found) -> None:
 
 
 def chosen_names(only: str, *, filtering: bool) -> list[str]:
-    names = []
-    for name, setting in SETTINGS.items():
-        if (filtering and setting.some is None) or not any(text in name for text in only.split(",")):
-            continue
-        absent = missing(setting.modules)
-        if absent:
-            print(f"Left out: {name}, for want of {', '.join(absent)}.")
-        else:
-            names.append(name)
-    return names
+    asked = (name for name in SETTINGS if any(text in name for text in only.split(",")))
+    able = [name for name in asked if SETTINGS[name].some is not None or not filtering]
+    return [name for name in able if not left_out(name, SETTINGS[name].modules)]
 
 
 def main() -> None:

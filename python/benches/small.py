@@ -32,7 +32,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from measuring import STEP, alone, imported, missing, note, print_machine, print_table, tell
+from measuring import STEP, alone, imported, left_out, note, print_machine, print_table, tell
 from small_contenders import GROUPS, Contender, Place, read_parquet, write_parquet
 
 SEED = 7
@@ -204,14 +204,7 @@ def print_growth(lines: list[dict[str, float]]) -> None:
 
 
 def installed(contenders: list[Contender]) -> list[Contender]:
-    left = []
-    for contender in contenders:
-        absent = missing(contender.modules)
-        if absent:
-            print(f"Left out: {contender.name}, for want of {', '.join(absent)}.")
-        else:
-            left.append(contender)
-    return left
+    return [contender for contender in contenders if not left_out(contender.name, contender.modules)]
 
 
 def run(chosen: argparse.Namespace, folder: Path) -> None:

@@ -95,7 +95,8 @@ impl<T: ByteArrayType> Texts<T> {
         if self.bytes.len().saturating_add(bytes) <= self.limit {
             return Ok(());
         }
-        Err(Error::damaged("the values of a Parquet column take more memory than the file says")
+        let limit = self.limit;
+        Err(Error::damaged(format!("a batch of a Parquet column would take more than {limit} bytes"))
             .with_hint("raise the memory budget if the file is trusted"))
     }
 
@@ -288,4 +289,53 @@ fn no_text() -> Error {
 
 fn short() -> Error {
     malformed("has fewer values than it says")
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::datatypes::{BinaryType, Utf8Type};
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn plain(values: &[&[u8]]) -> Bytes {
+        values
+            .iter()
+            .flat_map(|value| [&(value.len() as u32).to_le_bytes(), *value].concat())
+            .collect::<Vec<u8>>()
+            .into()
+    }
+
+    #[test]
+    fn a_batch_that_outgrows_its_limit_is_refused_before_it_is_made() {
+        let mut texts = Texts::<Utf8Type>::new(6, 11);
+        texts.dictionary(&plain(&[b"sixsix"]), 1).unwrap();
+        // A run of two times the first place, of one bit.
+        let mut page = texts.open(Encoding::RLE_DICTIONARY, Bytes::from_static(&[1, 2 << 1, 0])).unwrap();
+        texts.take(&mut page, 1).unwrap();
+        let error = texts.take(&mut page, 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged);
+        assert!(error.to_string().contains("11 bytes"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_and_may_be_binary() {
+        let halves: [&[u8]; 2] = [b"\xc3", b"\xa9"];
+        let lengths = || {
+            let mut page = Vec::new();
+            super::super::super::column::encode_deltas([1_i32, 1].into_iter(), &mut page);
+            page.extend_from_slice("é".as_bytes());
+            Bytes::from(page)
+        };
+        let taken = |texts: &mut dyn Values<Page = TextPage>, encoding, bytes| {
+            let mut page = texts.open(encoding, bytes)?;
+            texts.take(&mut page, 2)
+        };
+        for (encoding, bytes) in [(Encoding::PLAIN, plain(&halves)), (Encoding::DELTA_LENGTH_BYTE_ARRAY, lengths())] {
+            let error = taken(&mut Texts::<Utf8Type>::new(1, 100), encoding, bytes.clone()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Damaged, "{encoding}");
+            taken(&mut Texts::<BinaryType>::new(1, 100), encoding, bytes).unwrap();
+        }
+        assert!(Texts::<Utf8Type>::new(1, 100).dictionary(&plain(&halves), 2).is_err());
+    }
 }
